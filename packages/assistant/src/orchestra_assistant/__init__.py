@@ -1,0 +1,1 @@
+"""The built-in chat agent, an ordinary agent on the public SDK."""

@@ -1,0 +1,1 @@
+"""The wire contract of AI Orchestra: generated gRPC stubs, nothing else."""

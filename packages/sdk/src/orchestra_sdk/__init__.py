@@ -1,0 +1,1 @@
+"""Write an agent for AI Orchestra: a function and a decorator."""

@@ -1,0 +1,1 @@
+"""The AI Orchestra server: what a host runs."""
