@@ -1,0 +1,68 @@
+"""Long-lived tasks with a name, an owner and a guard that reports their unexpected end."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from types import TracebackType
+from typing import Any, Self
+
+import structlog
+
+log = structlog.get_logger(__name__)
+
+
+class Guard:
+    """Owns background tasks: starts them by name, reports one that fails, cancels all at the end.
+
+    A task that ends with an exception is logged and, if `on_failure` is given, handed to it, so
+    that a process can stop rather than limp.
+    """
+
+    def __init__(self, *, on_failure: Callable[[str, BaseException], None] | None = None) -> None:
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._on_failure = on_failure
+
+    def spawn(self, name: str, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Starts `work` under `name`; the guard holds the only reference that is needed."""
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+        return task
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    async def stop(self) -> None:
+        """Cancels every task and waits for their ends."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    def _finished(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        log.error("background task failed", task=task.get_name(), exc_info=error)
+        if self._on_failure:
+            self._on_failure(task.get_name(), error)
+
+
+async def forever(
+    name: str, step: Callable[[], Awaitable[float]], *, retry_seconds: float = 1.0
+) -> None:
+    """Calls `step` for ever; it returns how many seconds to wait. A failure is logged and tried again."""
+    while True:
+        try:
+            pause = await step()
+        except Exception:  # noqa: BLE001 - the loop outlives any one failure, which is logged
+            log.exception("periodic work failed", work=name)
+            pause = retry_seconds
+        await asyncio.sleep(pause)

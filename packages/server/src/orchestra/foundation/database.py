@@ -1,0 +1,164 @@
+"""PostgreSQL: one pool, explicit transactions, effects after the commit.
+
+This is the only module that commits. A door opens a transaction, services take it as their first
+argument, repositories run SQL on it.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+import msgspec
+import structlog
+
+from orchestra.foundation.errors import Unavailable
+
+log = structlog.get_logger(__name__)
+
+# What PostgreSQL and its sockets raise while it is away, starting or shutting down.
+AWAY = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.InterfaceError,
+)
+
+Row = asyncpg.Record
+AfterCommit = Callable[[], Awaitable[None]]
+
+
+class Transaction:
+    """One database transaction. What `after_commit` is given runs only if it commits, in order."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self._after_commit: list[AfterCommit] = []
+
+    async def fetch(self, sql: str, *values: object) -> list[Row]:
+        return await self._connection.fetch(sql, *values)
+
+    async def fetch_one(self, sql: str, *values: object) -> Row | None:
+        return await self._connection.fetchrow(sql, *values)
+
+    async def fetch_value(self, sql: str, *values: object) -> Any:
+        return await self._connection.fetchval(sql, *values)
+
+    async def execute(self, sql: str, *values: object) -> int:
+        """Runs one statement and returns how many rows it touched."""
+        status: str = await self._connection.execute(sql, *values)
+        last = status.rpartition(" ")[2]
+        return int(last) if last.isdigit() else 0
+
+    async def execute_many(self, sql: str, rows: Sequence[Sequence[object]]) -> None:
+        await self._connection.executemany(sql, rows)
+
+    def after_commit(self, effect: AfterCommit) -> None:
+        """Registers an effect outside the database. It must be repeatable by other means: a crash may skip it."""
+        self._after_commit.append(effect)
+
+    async def run_effects(self) -> None:
+        for effect in self._after_commit:
+            try:
+                await effect()
+            except Exception:  # noqa: BLE001 - committed is committed; relay and sweep make it good
+                log.exception("effect after commit failed", effect=getattr(effect, "__qualname__", repr(effect)))
+
+
+class Database:
+    """A pool of connections. Open with `connect`, close with `close`."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+
+    @classmethod
+    async def connect(cls, dsn: str, *, pool_size: int, timeout: float = 10) -> "Database":
+        """Connects, waiting up to `timeout` seconds per attempt; raises Unavailable when PostgreSQL is away."""
+        try:
+            pool = await asyncpg.create_pool(
+                dsn,
+                min_size=1,
+                max_size=pool_size,
+                timeout=timeout,
+                command_timeout=30,
+                init=_prepare_connection,
+                server_settings={"application_name": "orchestra", "timezone": "UTC"},
+            )
+        except AWAY as error:
+            raise Unavailable("PostgreSQL does not answer", retry_after=2) from error
+        return cls(pool)
+
+    async def close(self) -> None:
+        try:
+            await asyncio.wait_for(self._pool.close(), timeout=5)
+        except TimeoutError:
+            self._pool.terminate()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """Commits at the end, rolls back on any exception, then runs the effects after a commit.
+
+        Raises Unavailable when PostgreSQL is away: nothing was acknowledged then.
+        """
+        async with self._connection() as connection:
+            transaction = Transaction(connection)
+            async with connection.transaction():
+                yield transaction
+        await transaction.run_effects()
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Any]:
+        try:
+            connection = await self._pool.acquire(timeout=5)
+        except AWAY as error:
+            raise Unavailable("PostgreSQL does not answer", retry_after=2) from error
+        try:
+            yield connection
+        except (asyncpg.PostgresConnectionError, asyncpg.AdminShutdownError, asyncpg.CrashShutdownError) as error:
+            raise Unavailable("PostgreSQL went away", retry_after=2) from error
+        except asyncpg.InterfaceError as error:
+            raise Unavailable("the connection to PostgreSQL was lost", retry_after=2) from error
+        finally:
+            await _release(self._pool, connection)
+
+    @asynccontextmanager
+    async def session_lock(self, number: int) -> AsyncIterator[bool]:
+        """Tries a PostgreSQL advisory lock for as long as the block runs; yields whether it was got.
+
+        For jobs of which only one may run in the whole installation. The lock goes with the connection.
+        """
+        async with self._connection() as connection:
+            got = await connection.fetchval("SELECT pg_try_advisory_lock($1)", number)
+            try:
+                yield bool(got)
+            finally:
+                if got and not connection.is_closed():
+                    await connection.execute("SELECT pg_advisory_unlock($1)", number)
+
+    async def ping(self) -> None:
+        """Raises Unavailable unless a query answers."""
+        async with self._connection() as connection:
+            await connection.execute("SELECT 1", timeout=2)
+
+
+async def _release(pool: asyncpg.Pool, connection: Any) -> None:
+    try:
+        await pool.release(connection, timeout=5)
+    except AWAY:
+        log.warning("a broken database connection was dropped")
+
+
+async def _prepare_connection(connection: Any) -> None:
+    for kind in ("json", "jsonb"):
+        await connection.set_type_codec(
+            kind, schema="pg_catalog", encoder=_encode_json, decoder=msgspec.json.decode
+        )
+
+
+def _encode_json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
