@@ -1,0 +1,150 @@
+"""A program of this machine as a value, and the few things done with one: run, spawn, stop."""
+
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from orchestra.engines.errors import DirectoryUnusable, EngineError, PortTaken
+from orchestra.engines.identity import SAME, Identity, prefix
+
+# Preparing an engine (initdb) took 0.6 s; ten times slower machines with cold disks exist.
+PREPARE_SECONDS = 60.0
+PROBE_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """How to start a program, and how it wants to be told to stop."""
+
+    argv: tuple[str, ...]
+    directory: Path
+    environment: Mapping[str, str] = field(default_factory=dict[str, str])
+    identity: Identity = SAME
+    stop_signal: signal.Signals = signal.SIGTERM
+    stop_seconds: float = 10.0
+
+    @property
+    def launch_argv(self) -> list[str]:
+        """With the launcher in front, so that the program dies with this process."""
+        return [*prefix(self.identity, signal_number=self.stop_signal), *self.argv]
+
+
+def spawn(command: Command, *, output: IO[bytes] | int) -> subprocess.Popen[bytes]:
+    """Starts the program in a session of its own: a Ctrl-C at the terminal is ours to pass on.
+
+    Call it from a thread that lives as long as the program should: the kernel takes the end of the
+    thread that forked for the death of the parent.
+    """
+    return subprocess.Popen(
+        command.launch_argv,
+        cwd=command.directory,
+        env={**os.environ, **command.environment},
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        start_new_session=True,
+    )
+
+
+def run(command: Command, *, purpose: str, text: str = "") -> str:
+    """Runs the program to its end and returns what it printed; raises EngineError if it fails."""
+    result = subprocess.run(
+        command.launch_argv,
+        cwd=command.directory,
+        env={**os.environ, **command.environment},
+        input=text,
+        capture_output=True,
+        text=True,
+        timeout=PREPARE_SECONDS,
+        check=False,
+    )
+    if result.returncode != 0:
+        raise EngineError(f"Could not {purpose}: {_last_line(result.stderr or result.stdout)}")
+    return result.stdout
+
+
+def kill_group(pid: int, number: signal.Signals) -> None:
+    """Signals a program and the processes it started; it leads their group, see `spawn`."""
+    try:
+        os.killpg(pid, number)
+    except ProcessLookupError:
+        return
+
+
+def free_port() -> int:
+    """A TCP port on the loopback interface that nobody listens on now."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def check_port(port: int, *, used_for: str, address: str = "127.0.0.1") -> None:
+    """Raises PortTaken when another program listens on `port`."""
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((address, port))
+        except PermissionError as error:
+            raise PortTaken(f"Port {port} for {used_for} needs root; choose one above 1023.") from error
+        except OSError as error:
+            raise PortTaken(
+                f"Port {port} for {used_for} is in use by another program; stop it or choose another port."
+            ) from error
+
+
+def accepts(port: int, *, greeting: bytes = b"") -> bool:
+    """Whether a server on the loopback interface accepts connections and, if given, says `greeting` first."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=PROBE_SECONDS) as connection:
+            return not greeting or connection.recv(len(greeting)) == greeting
+    except OSError:
+        return False
+
+
+def answers(port: int, *, path: str) -> bool:
+    """Whether an HTTP server on the loopback interface answers 200; no client library is worth its import here."""
+    request = f"GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode()
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=PROBE_SECONDS) as connection:
+            connection.sendall(request)
+            return b" 200 " in connection.recv(64)
+    except OSError:
+        return False
+
+
+def make_directory(path: Path, *, mode: int = 0o700) -> Path:
+    """Makes a directory, or raises DirectoryUnusable with the reason in words."""
+    try:
+        path.mkdir(mode=mode, parents=True, exist_ok=True)
+    except OSError as error:
+        raise unusable(path, error) from error
+    return path
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replaces a file that only its owner may read, in one step."""
+    fresh = path.with_name(path.name + ".new")
+    try:
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(text)
+        fresh.replace(path)
+    except OSError as error:
+        raise unusable(path.parent, error) from error
+
+
+def unusable(path: Path, error: OSError) -> DirectoryUnusable:
+    return DirectoryUnusable(f"Cannot write to {path}: {error.strerror or error}.")
+
+
+Probe = Callable[[], bool]
+
+
+def _last_line(text: str) -> str:
+    lines = text.strip().splitlines()
+    return lines[-1] if lines else "it printed nothing"
