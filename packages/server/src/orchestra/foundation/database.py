@@ -5,6 +5,7 @@ argument, repositories run SQL on it.
 """
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -30,6 +31,8 @@ AWAY = (
 )
 
 Row = asyncpg.Record
+_ESCAPED_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
+
 AfterCommit = Callable[[], Awaitable[None]]
 
 
@@ -161,4 +164,11 @@ async def _prepare_connection(connection: Any) -> None:
 
 
 def _encode_json(value: object) -> str:
-    return msgspec.json.encode(value).decode()
+    text = msgspec.json.encode(value).decode()
+    # PostgreSQL cannot store the character NUL; what a model or user sent of it becomes U+FFFD.
+    return _ESCAPED_NUL.sub(r"\1\\ufffd", text) if "\\u0000" in text else text
+
+
+def without_nul(text: str) -> str:
+    """Text that PostgreSQL can store: NUL becomes U+FFFD."""
+    return text.replace("\0", "\ufffd")

@@ -1,0 +1,320 @@
+"""The HTTP door: policies, problem details, request ids, hosts, cross-site protection, paging.
+
+Features bring routes whose `opt` holds a policy (`policy(require(...))`); `create_app` refuses one
+without. Envoy stands before this: TLS, limits and compression are its business.
+"""
+
+import base64
+import binascii
+from collections.abc import Callable, Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, ClassVar, Generic, TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+import structlog
+from litestar import Litestar, Request, Response
+from litestar.config.app import AppConfig
+from litestar.connection import ASGIConnection
+from litestar.datastructures import State
+from litestar.di import Provide
+from litestar.exceptions import (
+    HTTPException,
+    InternalServerException,
+    MethodNotAllowedException,
+    NotFoundException,
+    ValidationException,
+)
+from litestar.handlers import BaseRouteHandler
+from litestar.openapi.config import OpenAPIConfig
+from litestar.types import ControllerRouterHandler, LifespanHook
+
+from orchestra.foundation import telemetry
+from orchestra.foundation.auth import PUBLIC, Actor, Authenticator, Credential, Policy
+from orchestra.foundation.errors import FieldError, Forbidden, InvalidInput, NotFound, OrchestraError, Unauthenticated
+from orchestra.foundation.settings import Settings
+from orchestra.foundation.web_middleware import request_context
+
+log = structlog.get_logger(__name__)
+
+SESSION_COOKIE = "__Host-orchestra"
+PROBLEM_TYPE = "application/problem+json"
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+MAX_PAGE = 200
+
+T = TypeVar("T")
+
+
+class Body(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Base of what requests carry: an unknown field is refused with 422."""
+
+
+class View(msgspec.Struct, kw_only=True):
+    """Base of what answers carry."""
+
+
+class Page(msgspec.Struct, Generic[T], kw_only=True):
+    """One page of a list; `next_cursor` is None on the last."""
+
+    items: list[T]
+    next_cursor: str | None = None
+
+
+class Problem(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Problem details (RFC 9457) with a stable `code` for programs."""
+
+    title: str
+    status: int
+    detail: str
+    code: str
+    type: str = "about:blank"
+    request_id: str = ""
+    errors: list[dict[str, str]] = msgspec.field(default_factory=list[dict[str, str]])
+
+
+class MisdirectedHost(OrchestraError):
+    """This host name is not served here; an administrator can add it to the setting allowed_hosts."""
+
+    code: ClassVar[str] = "unknown_host"
+    status: ClassVar[HTTPStatus] = HTTPStatus.MISDIRECTED_REQUEST
+
+
+class UnsupportedMediaType(OrchestraError):
+    """Send the body as application/json."""
+
+    code: ClassVar[str] = "unsupported_media_type"
+    status: ClassVar[HTTPStatus] = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+
+
+def policy(value: Policy, **more: Any) -> dict[str, Any]:
+    """The `opt` of a route: `@get("/api/tasks", opt=policy(require(Permission.TASKS_READ)))`.
+
+    `accepts="multipart/form-data"` allows another content type than JSON.
+    """
+    return {"policy": value, **more}
+
+
+def create_app(
+    routes: Sequence[ControllerRouterHandler],
+    *,
+    settings: Settings,
+    authenticator: Authenticator,
+    dependencies: Mapping[str, Any],
+    lifespan: Sequence[Any] = (),
+    on_startup: Sequence[LifespanHook] = (),
+    exception_handlers: Mapping[type[Exception], Callable[..., Response[Any]]] | None = None,
+) -> Litestar:
+    """An application of `routes`; each of `dependencies` is a value that handlers take by its name.
+
+    Raises RuntimeError if a route has no policy.
+    """
+    app = Litestar(
+        route_handlers=list(routes),
+        guards=[_guard],
+        dependencies={
+            "actor": Provide(_provide_actor, sync_to_thread=False),
+            **{name: _provide(value) for name, value in dependencies.items()},
+        },
+        middleware=[request_context],
+        exception_handlers={
+            OrchestraError: on_orchestra_error,
+            HTTPException: _on_http_exception,
+            Exception: _on_unexpected,
+            **(exception_handlers or {}),
+        },
+        lifespan=list(lifespan),
+        on_startup=list(on_startup),
+        state=State({"authenticator": authenticator, "settings": settings, "hosts": _allowed_hosts(settings)}),
+        openapi_config=OpenAPIConfig(title="AI Orchestra", version="2.0.0", path="/api/schema", render_plugins=[]),
+        request_max_body_size=settings.max_request_bytes,
+        on_app_init=[_without_debug],
+        logging_config=None,
+    )
+    _refuse_unguarded(app)
+    return app
+
+
+def page_limit(limit: int | None, *, default: int = 50) -> int:
+    """Checks `?limit=`; raises InvalidInput outside 1 to 200."""
+    if limit is None:
+        return default
+    if not 1 <= limit <= MAX_PAGE:
+        raise InvalidInput(f"limit must be between 1 and {MAX_PAGE}.", fields=[FieldError("limit", "out of range")])
+    return limit
+
+
+def encode_cursor(*key: str | int | None) -> str:
+    """An opaque keyset cursor from the last row's sort key."""
+    return base64.urlsafe_b64encode(msgspec.json.encode(key)).decode().rstrip("=")
+
+
+def decode_cursor(cursor: str, *kinds: type) -> tuple[Any, ...]:
+    """The sort key inside a cursor; raises InvalidInput unless its parts are of `kinds`."""
+    try:
+        raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+        key = msgspec.json.decode(raw, type=list[str | int | None])
+    except (binascii.Error, ValueError, msgspec.MsgspecError) as error:
+        raise InvalidInput("The cursor is not one of ours.", fields=[FieldError("cursor", "not valid")]) from error
+    if len(key) != len(kinds) or not all(isinstance(part, kind) for part, kind in zip(key, kinds, strict=True)):
+        raise InvalidInput("The cursor is not one of ours.", fields=[FieldError("cursor", "not valid")])
+    return tuple(key)
+
+
+def credential_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Credential:
+    """What the caller presented: a bearer token or our session cookie."""
+    scheme, _, token = connection.headers.get("authorization", "").partition(" ")
+    return Credential(
+        bearer=token.strip() or None if scheme.lower() == "bearer" else None,
+        cookie=connection.cookies.get(SESSION_COOKIE) or None,
+        ip=client_ip(connection),
+        user_agent=connection.headers.get("user-agent", "")[:300],
+    )
+
+
+def client_ip(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
+    """The peer as the gateway saw it; the gateway drops what callers claim themselves."""
+    return connection.headers.get("x-envoy-external-address") or connection.headers.get("x-real-ip", "")
+
+
+def problem_response(problem: Problem, headers: Mapping[str, str] | None = None) -> Response[Problem]:
+    return Response(problem, status_code=problem.status, media_type=PROBLEM_TYPE, headers=dict(headers or {}))
+
+
+def on_orchestra_error(_request: Request[Any, Any, Any], error: OrchestraError) -> Response[Problem]:
+    """An expected failure as problem details."""
+    headers = {} if error.retry_after is None else {"Retry-After": str(max(1, round(error.retry_after)))}
+    if isinstance(error, Unauthenticated):
+        headers["WWW-Authenticate"] = "Bearer"
+    return problem_response(
+        Problem(
+            title=error.status.phrase,
+            status=error.status,
+            detail=error.message,
+            code=error.code,
+            request_id=telemetry.request_id.get(),
+            errors=[{"field": item.field, "message": item.message} for item in error.fields],
+        ),
+        headers,
+    )
+
+
+async def _guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    _check_host(connection)
+    rule: Policy = handler.opt["policy"]
+    if connection.scope["method"] not in SAFE_METHODS:
+        _check_content_type(connection, handler.opt.get("accepts", "application/json"))
+    if rule.is_public:
+        _check_origin(connection)
+        return
+    credential = credential_of(connection)
+    if credential.bearer is None:
+        _check_origin(connection)
+    authenticator: Authenticator = connection.app.state.authenticator
+    actor = await authenticator.authenticate(credential)
+    connection.scope["user"] = actor
+    telemetry.bind(caller=f"{actor.kind}:{actor.id}")
+    rule.check(actor)
+
+
+def _check_host(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
+    host = urlsplit(f"//{connection.headers.get('host', '')}").hostname or ""
+    if host.lower() not in connection.app.state.hosts:
+        raise MisdirectedHost
+
+
+def _check_content_type(connection: ASGIConnection[Any, Any, Any, Any], wanted: str) -> None:
+    has_body = connection.headers.get("content-length", "0") != "0" or "transfer-encoding" in connection.headers
+    given = connection.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if (has_body or given) and given != wanted:
+        raise UnsupportedMediaType(f"Send the body as {wanted}.")
+
+
+def _check_origin(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
+    """Refuses another site's unsafe request: `Sec-Fetch-Site` where the browser sends it, then `Origin`."""
+    if connection.scope["method"] in SAFE_METHODS:
+        return
+    site = connection.headers.get("sec-fetch-site")
+    if site is not None:
+        if site not in {"same-origin", "none"}:
+            raise Forbidden("Another site may not do this in your name.")
+        return
+    origin = connection.headers.get("origin")
+    if origin is not None and urlsplit(origin).netloc.lower() != connection.headers.get("host", "").lower():
+        raise Forbidden("Another site may not do this in your name.")
+
+
+def _allowed_hosts(settings: Settings) -> frozenset[str]:
+    named = {urlsplit(settings.base_url).hostname or "", *settings.allowed_hosts}
+    return frozenset({"localhost", "127.0.0.1", "::1", *(name.lower() for name in named if name)})
+
+
+def _provide_actor(request: Request[Any, Any, Any]) -> Actor:
+    return request.user
+
+
+def _provide(value: object) -> Provide:
+    return Provide(lambda: value, sync_to_thread=False, use_cache=True)
+
+
+def _on_http_exception(request: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
+    if isinstance(error, InternalServerException):
+        return _on_unexpected(request, error)
+    return on_orchestra_error(request, _translate(error))
+
+
+def _translate(error: HTTPException) -> OrchestraError:
+    if isinstance(error, ValidationException):
+        fields = [
+            FieldError(str(item.get("key", "")), str(item.get("message", "")))
+            for item in (error.extra or [])
+            if isinstance(item, dict)
+        ]
+        return InvalidInput("; ".join(f"{item.field}: {item.message}" for item in fields) or error.detail, fields=fields)
+    if isinstance(error, NotFoundException):
+        return NotFound("There is nothing at this address.")
+    if isinstance(error, MethodNotAllowedException):
+        return _with_status("This address does not know that method.", "method_not_allowed", error.status_code)
+    return _with_status(error.detail or HTTPStatus(error.status_code).phrase, "bad_request", error.status_code)
+
+
+def _with_status(message: str, code: str, status: int) -> OrchestraError:
+    kind = type("RefusedByFramework", (OrchestraError,), {"code": code, "status": HTTPStatus(status)})
+    return kind(message)
+
+
+def _on_unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
+    log.error("request failed", path=request.url.path, method=request.method, exc_info=error)
+    return on_orchestra_error(request, OrchestraError("This failed on our side; the request id helps to find out why."))
+
+
+def _refuse_unguarded(app: Litestar) -> None:
+    for route in app.routes:
+        for handler in getattr(route, "route_handlers", [getattr(route, "route_handler", None)]):
+            if handler is None or route.path.startswith("/api/schema"):
+                continue
+            if handler.opt.get("policy") is None and "OPTIONS" not in getattr(handler, "http_methods", ()):
+                raise RuntimeError(f"{route.path} has no policy")
+
+
+def _without_debug(config: AppConfig) -> AppConfig:
+    config.debug = False
+    return config
+
+
+__all__ = [
+    "PUBLIC",
+    "SESSION_COOKIE",
+    "Body",
+    "Page",
+    "Problem",
+    "View",
+    "client_ip",
+    "create_app",
+    "credential_of",
+    "decode_cursor",
+    "encode_cursor",
+    "on_orchestra_error",
+    "page_limit",
+    "policy",
+    "problem_response",
+]
