@@ -101,7 +101,10 @@ SYSTEM = Actor(
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What a door asks of its caller. Without `permission`, any signed-in caller; `is_public`, anybody."""
+    """What a door asks of its caller.
+
+    Without `permission`, any signed-in caller; `is_public`, anybody.
+    """
 
     permission: Permission | None = None
     is_public: bool = False

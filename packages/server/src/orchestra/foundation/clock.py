@@ -19,6 +19,6 @@ def monotonic() -> float:
 
 def use(source: Callable[[], datetime]) -> Callable[[], datetime]:
     """Sets where `now` comes from and returns the former source, for tests to restore."""
-    global _now  # noqa: PLW0603 - the one switch of this module
+    global _now
     former, _now = _now, source
     return former

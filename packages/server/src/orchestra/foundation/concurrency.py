@@ -42,7 +42,10 @@ class Guard:
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         await self.stop()
 
@@ -58,11 +61,14 @@ class Guard:
 async def forever(
     name: str, step: Callable[[], Awaitable[float]], *, retry_seconds: float = 1.0
 ) -> None:
-    """Calls `step` for ever; it returns how many seconds to wait. A failure is logged and tried again."""
+    """Calls `step` for ever; it returns how many seconds to wait.
+
+    A failure is logged and tried again.
+    """
     while True:
         try:
             pause = await step()
-        except Exception:  # noqa: BLE001 - the loop outlives any one failure, which is logged
+        except Exception:
             log.exception("periodic work failed", work=name)
             pause = retry_seconds
         await asyncio.sleep(pause)

@@ -6,7 +6,7 @@ argument, repositories run SQL on it.
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -62,15 +62,21 @@ class Transaction:
         await self._connection.executemany(sql, rows)
 
     def after_commit(self, effect: AfterCommit) -> None:
-        """Registers an effect outside the database. It must be repeatable by other means: a crash may skip it."""
+        """Registers an effect outside the database.
+
+        It must be repeatable by other means: a crash may skip it.
+        """
         self._after_commit.append(effect)
 
     async def run_effects(self) -> None:
         for effect in self._after_commit:
             try:
                 await effect()
-            except Exception:  # noqa: BLE001 - committed is committed; relay and sweep make it good
-                log.exception("effect after commit failed", effect=getattr(effect, "__qualname__", repr(effect)))
+            except Exception:
+                log.exception(
+                    "effect after commit failed",
+                    effect=getattr(effect, "__qualname__", repr(effect)),
+                )
 
 
 class Database:
@@ -81,7 +87,7 @@ class Database:
 
     @classmethod
     async def connect(cls, dsn: str, *, pool_size: int, timeout: float = 10) -> "Database":
-        """Connects, waiting up to `timeout` seconds per attempt; raises Unavailable when PostgreSQL is away."""
+        """Connects within `timeout` seconds; raises Unavailable when PostgreSQL is away."""
         try:
             pool = await asyncpg.create_pool(
                 dsn,
@@ -103,7 +109,7 @@ class Database:
             self._pool.terminate()
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Transaction]:
+    async def transaction(self) -> AsyncGenerator[Transaction, None]:
         """Commits at the end, rolls back on any exception, then runs the effects after a commit.
 
         Raises Unavailable when PostgreSQL is away: nothing was acknowledged then.
@@ -115,14 +121,18 @@ class Database:
         await transaction.run_effects()
 
     @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[Any]:
+    async def _connection(self) -> AsyncGenerator[Any, None]:
         try:
             connection = await self._pool.acquire(timeout=5)
         except AWAY as error:
             raise Unavailable("PostgreSQL does not answer", retry_after=2) from error
         try:
             yield connection
-        except (asyncpg.PostgresConnectionError, asyncpg.AdminShutdownError, asyncpg.CrashShutdownError) as error:
+        except (
+            asyncpg.PostgresConnectionError,
+            asyncpg.AdminShutdownError,
+            asyncpg.CrashShutdownError,
+        ) as error:
             raise Unavailable("PostgreSQL went away", retry_after=2) from error
         except asyncpg.InterfaceError as error:
             raise Unavailable("the connection to PostgreSQL was lost", retry_after=2) from error
@@ -130,10 +140,11 @@ class Database:
             await _release(self._pool, connection)
 
     @asynccontextmanager
-    async def session_lock(self, number: int) -> AsyncIterator[bool]:
-        """Tries a PostgreSQL advisory lock for as long as the block runs; yields whether it was got.
+    async def session_lock(self, number: int) -> AsyncGenerator[bool, None]:
+        """Tries a PostgreSQL advisory lock for as long as the block runs; yields if it was got.
 
-        For jobs of which only one may run in the whole installation. The lock goes with the connection.
+        For jobs of which only one may run in the whole installation. The lock goes with the
+        connection.
         """
         async with self._connection() as connection:
             got = await connection.fetchval("SELECT pg_try_advisory_lock($1)", number)

@@ -10,7 +10,10 @@ _jitter = random.SystemRandom()
 
 
 def new_id() -> uuid.UUID:
-    """A UUIDv7 (RFC 9562): ordered by creation to the millisecond, so that keyset paging and indexes stay local."""
+    """A UUIDv7 (RFC 9562).
+
+    Ordered by creation to the millisecond, so that keyset paging and indexes stay local.
+    """
     milliseconds = time.time_ns() // 1_000_000
     value = (milliseconds & ((1 << 48) - 1)) << 80 | int.from_bytes(os.urandom(10))
     value = value & ~(0xF << 76) | 0x7 << 76
@@ -32,5 +35,8 @@ def short_id() -> str:
 
 
 def full_jitter(ceiling: float) -> float:
-    """Seconds to wait, even over 0 to `ceiling` (AWS Architecture Blog, "Exponential Backoff And Jitter")."""
+    """Seconds to wait, even over 0 to `ceiling`.
+
+    Source: AWS Architecture Blog, "Exponential Backoff And Jitter".
+    """
     return _jitter.uniform(0, ceiling)

@@ -29,6 +29,7 @@ TASKS, EVENTS, METRICS, LOGS = "TASKS", "EVENTS", "METRICS", "LOGS"
 # Longer than any reconnect, so that what is sent again after one is recognised.
 DUPLICATE_WINDOW_SECONDS = 120
 PUBLISH_TIMEOUT_SECONDS = 5.0
+CONNECT_TIMEOUT_SECONDS = 10.0
 STREAM_EXISTS = 10058
 
 Callback = Callable[[], Awaitable[None]]
@@ -48,7 +49,7 @@ class Bus:
 
     def __init__(self, client: Client, settings: Settings, guard: Guard) -> None:
         self.client = client
-        self.jetstream: JetStreamContext = client.jetstream(
+        self.jetstream: JetStreamContext = client.jetstream(  # pyright: ignore[reportUnknownMemberType]
             timeout=PUBLISH_TIMEOUT_SECONDS, publish_async_max_pending=4096
         )
         self._settings = settings
@@ -58,27 +59,31 @@ class Bus:
 
     @classmethod
     async def connect(cls, settings: Settings, *, name: str) -> "Bus":
-        """Connects and creates the streams; raises Unavailable when NATS does not answer in 10 s."""
+        """Connects and creates the streams; raises Unavailable if NATS does not answer in time."""
         client, guard = Client(), Guard()
         bus = cls(client, settings, guard)
         try:
-            await client.connect(
-                settings.nats_url,
-                name=name,
-                connect_timeout=5,
-                allow_reconnect=True,
-                max_reconnect_attempts=-1,
-                reconnect_time_wait=settings.nats_reconnect_seconds,
-                ping_interval=10,
-                max_outstanding_pings=2,
-                reconnected_cb=bus._on_reconnect,
-                error_cb=_log_error,
-            )
+            # Bounded here: a client that reconnects for ever also connects for ever.
+            await asyncio.wait_for(bus._connect(name), timeout=CONNECT_TIMEOUT_SECONDS)
             await bus.ensure_streams()
         except (OSError, nats.errors.Error, JetStreamError, TimeoutError) as error:
             await client.close()
             raise Unavailable("NATS does not answer", retry_after=2) from error
         return bus
+
+    async def _connect(self, name: str) -> None:
+        await self.client.connect(
+            self._settings.nats_url,
+            name=name,
+            connect_timeout=2,
+            allow_reconnect=True,
+            max_reconnect_attempts=-1,
+            reconnect_time_wait=self._settings.nats_reconnect_seconds,  # pyright: ignore[reportArgumentType] - may be a fraction
+            ping_interval=10,
+            max_outstanding_pings=2,
+            reconnected_cb=self._on_reconnect,
+            error_cb=_log_error,
+        )
 
     @property
     def is_connected(self) -> bool:
@@ -101,7 +106,7 @@ class Bus:
             await self.client.close()
 
     async def publish(self, message: Message) -> api.PubAck:
-        """Stores one message in its stream and returns its acknowledgement; raises Unavailable otherwise."""
+        """Stores one message in its stream, acknowledged; raises Unavailable otherwise."""
         try:
             return await self._publish_once(message)
         except NoStreamResponseError:
@@ -118,26 +123,35 @@ class Bus:
         await asyncio.gather(*(self.publish(message) for message in messages))
 
     async def announce(self, subject: str, payload: bytes) -> None:
-        """Sends to whoever listens now; nothing is stored. Raises Unavailable while disconnected."""
+        """Sends to whoever listens now; nothing is stored.
+
+        Raises Unavailable while disconnected.
+        """
         if not self.client.is_connected:
             raise Unavailable("NATS does not answer", retry_after=2)
         await self.client.publish(subject, payload)
 
     async def listen(
-        self, subject: str, callback: Callable[[Msg], Awaitable[None]], *, pending_limit: int = 65_536
+        self,
+        subject: str,
+        callback: Callable[[Msg], Awaitable[None]],
+        *,
+        pending_limit: int = 65_536,
     ) -> Subscription:
         """Calls `callback` with each message that arrives on `subject` from now on."""
-        return await self.client.subscribe(subject, cb=callback, pending_msgs_limit=pending_limit)
+        return await self.client.subscribe(  # pyright: ignore[reportUnknownMemberType]
+            subject, cb=callback, pending_msgs_limit=pending_limit
+        )
 
     async def ensure_streams(self) -> None:
         """Creates what is missing, and learns in which life the EVENTS stream is."""
         for config in stream_configs(self._settings):
             try:
-                await self.jetstream.add_stream(config)
+                await self.jetstream.add_stream(config)  # pyright: ignore[reportUnknownMemberType]
             except APIError as error:
                 if error.err_code != STREAM_EXISTS:
                     raise
-                await self.jetstream.update_stream(config)
+                await self.jetstream.update_stream(config)  # pyright: ignore[reportUnknownMemberType]
         self._stream_epoch = await self._read_stream_epoch()
 
     async def _publish_once(self, message: Message) -> api.PubAck:
@@ -146,7 +160,9 @@ class Bus:
 
     async def _read_stream_epoch(self) -> str:
         # nats-py's StreamInfo drops `created`, which tells one life of a stream from the next.
-        reply = await self.client.request(f"$JS.API.STREAM.INFO.{EVENTS}", b"", timeout=PUBLISH_TIMEOUT_SECONDS)
+        reply = await self.client.request(
+            f"$JS.API.STREAM.INFO.{EVENTS}", b"", timeout=PUBLISH_TIMEOUT_SECONDS
+        )
         created: str = json.loads(reply.data)["created"]
         return "".join(character for character in created if character.isdigit())
 

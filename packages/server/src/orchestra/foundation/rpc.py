@@ -31,7 +31,9 @@ def current_actor() -> Actor:
 def create_server(
     settings: Settings, *, authenticator: Authenticator, policies: Mapping[str, Policy]
 ) -> grpc.aio.Server:
-    """A server whose rpcs are allowed by `policies` (full method name → policy); any other is refused."""
+    """A server whose rpcs are allowed by `policies` (full method name → policy); any other is
+    refused.
+    """
     return grpc.aio.server(
         interceptors=[PolicyInterceptor(authenticator, policies)],
         options=[
@@ -64,7 +66,9 @@ class PolicyInterceptor(grpc.aio.ServerInterceptor):
         if handler is None:
             return None
         method = handler_call_details.method
-        metadata = {str(key): str(value) for key, value in handler_call_details.invocation_metadata or ()}
+        metadata = {
+            str(key): str(value) for key, value in handler_call_details.invocation_metadata or ()
+        }
         call = _Call(self._authenticator, self._policies.get(method), method, metadata)
         return _wrap(handler, call)
 
@@ -73,7 +77,11 @@ class _Call:
     """What stands around one rpc."""
 
     def __init__(
-        self, authenticator: Authenticator, policy: Policy | None, method: str, metadata: Mapping[str, str]
+        self,
+        authenticator: Authenticator,
+        policy: Policy | None,
+        method: str,
+        metadata: Mapping[str, str],
     ) -> None:
         self._authenticator = authenticator
         self._policy = policy
@@ -100,16 +108,26 @@ class _Call:
     def _credential(self) -> Credential:
         scheme, _, token = self._metadata.get("authorization", "").partition(" ")
         bearer = token.strip() if scheme.lower() == "bearer" else ""
-        return Credential(bearer=bearer or None, ip=self._metadata.get("x-envoy-external-address", ""))
+        return Credential(
+            bearer=bearer or None, ip=self._metadata.get("x-envoy-external-address", "")
+        )
 
 
 def _wrap(handler: Any, call: _Call) -> Any:
     if handler.response_streaming:
-        kind = grpc.stream_stream_rpc_method_handler if handler.request_streaming else grpc.unary_stream_rpc_method_handler
+        kind = (
+            grpc.stream_stream_rpc_method_handler
+            if handler.request_streaming
+            else grpc.unary_stream_rpc_method_handler
+        )
         behavior = handler.stream_stream if handler.request_streaming else handler.unary_stream
         guarded = _guard_stream(behavior, call)
     else:
-        kind = grpc.stream_unary_rpc_method_handler if handler.request_streaming else grpc.unary_unary_rpc_method_handler
+        kind = (
+            grpc.stream_unary_rpc_method_handler
+            if handler.request_streaming
+            else grpc.unary_unary_rpc_method_handler
+        )
         behavior = handler.stream_unary if handler.request_streaming else handler.unary_unary
         guarded = _guard_unary(behavior, call)
     return kind(guarded, handler.request_deserializer, handler.response_serializer)
@@ -146,7 +164,9 @@ def _guard_stream(behavior: Callable[[Any, Context], AsyncIterator[Any]], call: 
 
 
 async def abort(context: Context, error: OrchestraError) -> None:
-    """Ends the call with the status of `error`; `orchestra-code` in the trailers is its stable code."""
+    """Ends the call with the status of `error`; `orchestra-code` in the trailers is its stable
+    code.
+    """
     trailers = [("orchestra-code", error.code)]
     if error.retry_after is not None:
         trailers.append(("retry-after", f"{error.retry_after:g}"))
@@ -157,4 +177,6 @@ async def _abort_unexpected(context: Context, call: _Call, error: Exception) -> 
     if isinstance(error, grpc.aio.AbortError):
         raise error
     log.error("rpc failed", rpc=call.method, exc_info=error)
-    await context.abort(grpc.StatusCode.INTERNAL, "This failed on our side; the request id helps to find out why.")
+    await context.abort(
+        grpc.StatusCode.INTERNAL, "This failed on our side; the request id helps to find out why."
+    )

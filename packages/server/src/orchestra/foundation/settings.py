@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from orchestra.foundation.errors import OrchestraError
 
@@ -32,62 +32,112 @@ def _setting(
     low: float | None = None,
     high: float | None = None,
 ) -> Any:
-    """A field with what `orchestra settings` prints and what loading checks; bounds are inclusive."""
-    return field(default=default, metadata={"about": about, "secret": secret, "low": low, "high": high})
+    """A field with what `orchestra settings` prints and what loading checks; bounds are inclusive.
+    """
+    return field(
+        default=default, metadata={"about": about, "secret": secret, "low": low, "high": high}
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Everything that can be set. Times are in seconds and sizes in bytes unless the name says otherwise."""
+    """Everything that can be set.
+
+    Times are in seconds and sizes in bytes unless the name says otherwise.
+    """
 
     data_dir: Path = _setting(Path(".orchestra"), "where the instance keeps its state")
     http_host: str = _setting("127.0.0.1", "address of the plain HTTP door")
     http_port: int = _setting(8080, "port of the plain HTTP door", low=1, high=65535)
-    https_host: str = _setting("127.0.0.1", "address of the HTTPS and HTTP/3 door; 0.0.0.0 opens it to the network")
+    https_host: str = _setting(
+        "127.0.0.1", "address of the HTTPS and HTTP/3 door; 0.0.0.0 opens it to the network"
+    )
     https_port: int = _setting(8443, "port of the HTTPS and HTTP/3 door", low=1, high=65535)
-    public_url: str = _setting("", "how people reach this instance; empty: http://localhost:<http_port>")
+    public_url: str = _setting(
+        "", "how people reach this instance; empty: http://localhost:<http_port>"
+    )
     allowed_hosts: tuple[str, ...] = _setting((), "further host names that requests may name")
 
     database_url: str = _setting("", "PostgreSQL; empty: the embedded one", secret=True)
     database_pool_size: int = _setting(12, "connections of each process", low=2, high=200)
     nats_url: str = _setting("", "NATS with JetStream; empty: the embedded one", secret=True)
     nats_replicas: int = _setting(1, "copies of each stream", low=1, high=5)
-    nats_reconnect_seconds: float = _setting(1.0, "wait between attempts to reconnect", low=0.05, high=60)
-    stream_max_age_hours: float = _setting(24.0, "how long JetStream keeps a message", low=0.1, high=720)
-    stream_max_bytes: int = _setting(2 * 1024**3, "size of each stream; the oldest go first", low=2**20)
+    nats_reconnect_seconds: float = _setting(
+        1.0, "wait between attempts to reconnect", low=0.05, high=60
+    )
+    stream_max_age_hours: float = _setting(
+        24.0, "how long JetStream keeps a message", low=0.1, high=720
+    )
+    stream_max_bytes: int = _setting(
+        2 * 1024**3, "size of each stream; the oldest go first", low=2**20
+    )
     model_url: str = _setting("", "the local model server's base URL; empty: the embedded one")
     model_key: str = _setting("", "credential of the local model server", secret=True)
     local_model: bool = _setting(True, "start the embedded model server")
 
     api_listen: str = _setting("127.0.0.1:8081", "where the api listens: unix:<path> or host:port")
-    control_plane_listen: str = _setting("127.0.0.1:8082", "where the control plane listens: unix:<path> or host:port")
-    worker_listen: str = _setting("127.0.0.1:8083", "where the worker answers health checks: unix:<path> or host:port")
+    control_plane_listen: str = _setting(
+        "127.0.0.1:8082", "where the control plane listens: unix:<path> or host:port"
+    )
+    worker_listen: str = _setting(
+        "127.0.0.1:8083", "where the worker answers health checks: unix:<path> or host:port"
+    )
 
-    lease_seconds: float = _setting(15.0, "how long a silent agent keeps its tasks", low=1, high=3600)
+    lease_seconds: float = _setting(
+        15.0, "how long a silent agent keeps its tasks", low=1, high=3600
+    )
     heartbeat_seconds: float = _setting(2.0, "how often agents report", low=0.2, high=60)
-    queue_timeout_seconds: float = _setting(86_400.0, "default time a task may wait", low=0.1, high=2_592_000)
-    run_timeout_seconds: float = _setting(3_600.0, "default time one attempt may run", low=0.1, high=2_592_000)
-    progress_timeout_seconds: float = _setting(300.0, "default time without any event", low=0.1, high=2_592_000)
+    queue_timeout_seconds: float = _setting(
+        86_400.0, "default time a task may wait", low=0.1, high=2_592_000
+    )
+    run_timeout_seconds: float = _setting(
+        3_600.0, "default time one attempt may run", low=0.1, high=2_592_000
+    )
+    progress_timeout_seconds: float = _setting(
+        300.0, "default time without any event", low=0.1, high=2_592_000
+    )
     max_attempts: int = _setting(3, "default number of attempts", low=1, high=100)
-    max_queued_tasks: int = _setting(1_000_000, "tasks that may wait in the whole installation", low=1)
-    max_task_input_bytes: int = _setting(1024**2, "size of a task's input as JSON", low=1024, high=8 * 1024**2)
-    max_task_result_bytes: int = _setting(1024**2, "size of a task's result as JSON", low=1024, high=8 * 1024**2)
-    max_grpc_message_bytes: int = _setting(4 * 1024**2, "size of one gRPC message", low=64 * 1024, high=2**26)
-    max_request_bytes: int = _setting(4 * 1024**2, "size of an HTTP request body", low=64 * 1024, high=2**30)
+    max_queued_tasks: int = _setting(
+        1_000_000, "tasks that may wait in the whole installation", low=1
+    )
+    max_task_input_bytes: int = _setting(
+        1024**2, "size of a task's input as JSON", low=1024, high=8 * 1024**2
+    )
+    max_task_result_bytes: int = _setting(
+        1024**2, "size of a task's result as JSON", low=1024, high=8 * 1024**2
+    )
+    max_grpc_message_bytes: int = _setting(
+        4 * 1024**2, "size of one gRPC message", low=64 * 1024, high=2**26
+    )
+    max_request_bytes: int = _setting(
+        4 * 1024**2, "size of an HTTP request body", low=64 * 1024, high=2**30
+    )
 
-    login_idle_hours: float = _setting(168.0, "a login ends when unused for so long", low=0.01, high=8760)
-    login_absolute_hours: float = _setting(720.0, "a login ends at the latest after", low=0.01, high=8760)
-    feed_heartbeat_seconds: float = _setting(15.0, "comment that keeps an idle feed open", low=0.1, high=300)
-    feed_buffer_events: int = _setting(2_048, "events kept in memory for each topic with readers", low=16, high=2**20)
-    feed_max_per_caller: int = _setting(64, "feeds one caller may hold open at one api process", low=1)
+    login_idle_hours: float = _setting(
+        168.0, "a login ends when unused for so long", low=0.01, high=8760
+    )
+    login_absolute_hours: float = _setting(
+        720.0, "a login ends at the latest after", low=0.01, high=8760
+    )
+    feed_heartbeat_seconds: float = _setting(
+        15.0, "comment that keeps an idle feed open", low=0.1, high=300
+    )
+    feed_buffer_events: int = _setting(
+        2_048, "events kept in memory for each topic with readers", low=16, high=2**20
+    )
+    feed_max_per_caller: int = _setting(
+        64, "feeds one caller may hold open at one api process", low=1
+    )
 
     log_level: str = _setting("info", "debug, info, warning or error")
     otlp_endpoint: str = _setting("", "OTLP/HTTP collector for traces; empty: traces are off")
     key_encryption_key: str = _setting(
-        "", "32 bytes in base64 that wrap the data key; empty: keys/kek in the data directory", secret=True
+        "",
+        "32 bytes in base64 that wrap the data key; empty: keys/kek in the data directory",
+        secret=True,
     )
 
-    origins: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+    origins: Mapping[str, str] = field(default_factory=dict[str, str], repr=False, compare=False)
 
     @property
     def base_url(self) -> str:
@@ -124,7 +174,8 @@ class SettingLine:
 def load(
     arguments: Mapping[str, Any] | None = None, environment: Mapping[str, str] | None = None
 ) -> Settings:
-    """Reads the settings; raises BadSetting naming the setting, its origin and what it should be."""
+    """Reads the settings; raises BadSetting naming the setting, its origin and what it should be.
+    """
     environment = os.environ if environment is None else environment
     given = {name: value for name, value in (arguments or {}).items() if value is not None}
     from_environment = {
@@ -136,7 +187,11 @@ def load(
     from_file = _read_file(Path(data_dir) / "orchestra.toml")
     values: dict[str, Any] = {"data_dir": Path(data_dir).expanduser().absolute()}
     origins: dict[str, str] = {}
-    for origin, layer in (("file", from_file), ("environment", from_environment), ("argument", given)):
+    for origin, layer in (
+        ("file", from_file),
+        ("environment", from_environment),
+        ("argument", given),
+    ):
         for name, value in layer.items():
             values[name] = _convert(name, value, origin)
             origins[name] = origin
@@ -145,9 +200,12 @@ def load(
 
 
 def default_data_dir() -> Path:
-    """`.orchestra` where one exists or in a checkout of ours, otherwise the user's data directory."""
+    """`.orchestra` where one exists or in a checkout of ours, otherwise the user's data directory.
+    """
     for directory in (Path.cwd(), *Path.cwd().parents):
-        if (directory / ".orchestra").is_dir() or (directory / "packages/server/src/orchestra").is_dir():
+        if (directory / ".orchestra").is_dir() or (
+            directory / "packages/server/src/orchestra"
+        ).is_dir():
             return directory / ".orchestra"
     base = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
     return Path(base).expanduser() / "ai-orchestra"
@@ -173,7 +231,7 @@ def _settable() -> list[dataclasses.Field[Any]]:
 def _shown(value: object, *, secret: bool) -> str:
     if secret:
         return "•••• (set)" if value else "(not set)"
-    return ", ".join(value) if isinstance(value, tuple) else str(value)
+    return ", ".join(cast("tuple[str, ...]", value)) if isinstance(value, tuple) else str(value)
 
 
 def _read_file(path: Path) -> dict[str, Any]:
@@ -192,21 +250,28 @@ def _read_file(path: Path) -> dict[str, Any]:
 def _convert(name: str, value: Any, origin: str) -> Any:
     setting = next(item for item in _settable() if item.name == name)
     try:
-        converted = _to_type(type(setting.default), value)
+        converted = _to_type(type(cast("object", setting.default)), value)
     except (KeyError, TypeError, ValueError) as error:
         wanted = type(setting.default).__name__
-        raise BadSetting(f"{name} ({origin}) is {value!r}, but should be of type {wanted}") from error
+        raise BadSetting(
+            f"{name} ({origin}) is {value!r}, but should be of type {wanted}"
+        ) from error
     low, high = setting.metadata["low"], setting.metadata["high"]
-    if (low is not None and converted < low) or (high is not None and converted > high):
+    # Written so that NaN, which compares false with everything, is refused too.
+    if not ((low is None or converted >= low) and (high is None or converted <= high)):
         raise BadSetting(f"{name} ({origin}) is {value!r}, but should be between {low} and {high}")
     return converted
 
 
 def _to_type(kind: type, value: Any) -> Any:
     if kind is bool and isinstance(value, str):
-        return {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}[value.lower()]
+        return {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}[
+            value.lower()
+        ]
     if kind is tuple:
-        parts = value.split(",") if isinstance(value, str) else value
+        parts: list[str] = (
+            value.split(",") if isinstance(value, str) else [str(part) for part in value]
+        )
         return tuple(part.strip() for part in parts if part.strip())
     if isinstance(value, bool) and kind is not bool:
         raise TypeError(value)

@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -36,7 +36,10 @@ def configure(process: str, settings: Settings) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.CallsiteParameterAdder(
-                [structlog.processors.CallsiteParameter.MODULE, structlog.processors.CallsiteParameter.FUNC_NAME]
+                [
+                    structlog.processors.CallsiteParameter.MODULE,
+                    structlog.processors.CallsiteParameter.FUNC_NAME,
+                ]
             ),
             structlog.processors.format_exc_info,
             structlog.processors.EventRenamer("message"),
@@ -47,7 +50,9 @@ def configure(process: str, settings: Settings) -> None:
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(process=process)
-    logging.basicConfig(level=max(level, logging.WARNING), stream=sys.stderr, format="%(message)s", force=True)
+    logging.basicConfig(
+        level=max(level, logging.WARNING), stream=sys.stderr, format="%(message)s", force=True
+    )
     if settings.otlp_endpoint:
         _configure_traces(process, settings.otlp_endpoint)
 
@@ -63,10 +68,17 @@ def render_metrics() -> bytes:
 
 
 @contextmanager
-def span(name: str, *, parent: Mapping[str, str] | None = None, **attributes: str | int | float) -> Iterator[None]:
-    """A span around a block; `parent` holds W3C trace headers. Costs next to nothing while traces are off."""
+def span(
+    name: str, *, parent: Mapping[str, str] | None = None, **attributes: str | int | float
+) -> Generator[None, None, None]:
+    """A span around a block; `parent` holds W3C trace headers.
+
+    Costs next to nothing while traces are off.
+    """
     context = propagate.extract(parent) if parent else None
-    with trace.get_tracer(SERVICE_NAME).start_as_current_span(name, context=context, attributes=attributes):
+    with trace.get_tracer(SERVICE_NAME).start_as_current_span(
+        name, context=context, attributes=attributes
+    ):
         yield
 
 
@@ -85,8 +97,14 @@ def _configure_traces(process: str, endpoint: str) -> None:
     from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
 
     resource = Resource.create(
-        {"service.name": SERVICE_NAME, "service.version": SERVICE_VERSION, "service.instance.id": process}
+        {
+            "service.name": SERVICE_NAME,
+            "service.version": SERVICE_VERSION,
+            "service.instance.id": process,
+        }
     )
     provider = TracerProvider(resource=resource)
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces")))
+    provider.add_span_processor(
+        BatchSpanProcessor(OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces"))
+    )
     trace.set_tracer_provider(provider)

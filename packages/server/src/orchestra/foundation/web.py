@@ -8,7 +8,7 @@ import base64
 import binascii
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar, cast
 from urllib.parse import urlsplit
 
 import msgspec
@@ -31,7 +31,14 @@ from litestar.types import ControllerRouterHandler, LifespanHook
 
 from orchestra.foundation import telemetry
 from orchestra.foundation.auth import PUBLIC, Actor, Authenticator, Credential, Policy
-from orchestra.foundation.errors import FieldError, Forbidden, InvalidInput, NotFound, OrchestraError, Unauthenticated
+from orchestra.foundation.errors import (
+    FieldError,
+    Forbidden,
+    InvalidInput,
+    NotFound,
+    OrchestraError,
+    Unauthenticated,
+)
 from orchestra.foundation.settings import Settings
 from orchestra.foundation.web_middleware import request_context
 
@@ -73,7 +80,8 @@ class Problem(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 class MisdirectedHost(OrchestraError):
-    """This host name is not served here; an administrator can add it to the setting allowed_hosts."""
+    """This host name is not served here; an administrator can add it to the setting allowed_hosts.
+    """
 
     code: ClassVar[str] = "unknown_host"
     status: ClassVar[HTTPStatus] = HTTPStatus.MISDIRECTED_REQUEST
@@ -102,12 +110,20 @@ def create_app(
     dependencies: Mapping[str, Any],
     lifespan: Sequence[Any] = (),
     on_startup: Sequence[LifespanHook] = (),
-    exception_handlers: Mapping[type[Exception], Callable[..., Response[Any]]] | None = None,
+    exception_handlers: Mapping[int | type[Exception], Callable[..., Response[Any]]] | None = None,
 ) -> Litestar:
     """An application of `routes`; each of `dependencies` is a value that handlers take by its name.
 
     Raises RuntimeError if a route has no policy.
     """
+    handlers: dict[
+        int | type[Exception], Callable[[Request[Any, Any, Any], Any], Response[Any]]
+    ] = {
+        OrchestraError: on_orchestra_error,
+        HTTPException: _on_http_exception,
+        Exception: _on_unexpected,
+        **(exception_handlers or {}),
+    }
     app = Litestar(
         route_handlers=list(routes),
         guards=[_guard],
@@ -116,16 +132,19 @@ def create_app(
             **{name: _provide(value) for name, value in dependencies.items()},
         },
         middleware=[request_context],
-        exception_handlers={
-            OrchestraError: on_orchestra_error,
-            HTTPException: _on_http_exception,
-            Exception: _on_unexpected,
-            **(exception_handlers or {}),
-        },
+        exception_handlers=handlers,
         lifespan=list(lifespan),
         on_startup=list(on_startup),
-        state=State({"authenticator": authenticator, "settings": settings, "hosts": _allowed_hosts(settings)}),
-        openapi_config=OpenAPIConfig(title="AI Orchestra", version="2.0.0", path="/api/schema", render_plugins=[]),
+        state=State(
+            {
+                "authenticator": authenticator,
+                "settings": settings,
+                "hosts": _allowed_hosts(settings),
+            }
+        ),
+        openapi_config=OpenAPIConfig(
+            title="AI Orchestra", version="2.0.0", path="/api/schema", render_plugins=[]
+        ),
         request_max_body_size=settings.max_request_bytes,
         on_app_init=[_without_debug],
         logging_config=None,
@@ -139,7 +158,9 @@ def page_limit(limit: int | None, *, default: int = 50) -> int:
     if limit is None:
         return default
     if not 1 <= limit <= MAX_PAGE:
-        raise InvalidInput(f"limit must be between 1 and {MAX_PAGE}.", fields=[FieldError("limit", "out of range")])
+        raise InvalidInput(
+            f"limit must be between 1 and {MAX_PAGE}.", fields=[FieldError("limit", "out of range")]
+        )
     return limit
 
 
@@ -154,9 +175,15 @@ def decode_cursor(cursor: str, *kinds: type) -> tuple[Any, ...]:
         raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
         key = msgspec.json.decode(raw, type=list[str | int | None])
     except (binascii.Error, ValueError, msgspec.MsgspecError) as error:
-        raise InvalidInput("The cursor is not one of ours.", fields=[FieldError("cursor", "not valid")]) from error
-    if len(key) != len(kinds) or not all(isinstance(part, kind) for part, kind in zip(key, kinds, strict=True)):
-        raise InvalidInput("The cursor is not one of ours.", fields=[FieldError("cursor", "not valid")])
+        raise InvalidInput(
+            "The cursor is not one of ours.", fields=[FieldError("cursor", "not valid")]
+        ) from error
+    if len(key) != len(kinds) or not all(
+        isinstance(part, kind) for part, kind in zip(key, kinds, strict=True)
+    ):
+        raise InvalidInput(
+            "The cursor is not one of ours.", fields=[FieldError("cursor", "not valid")]
+        )
     return tuple(key)
 
 
@@ -173,16 +200,26 @@ def credential_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Credential:
 
 def client_ip(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
     """The peer as the gateway saw it; the gateway drops what callers claim themselves."""
-    return connection.headers.get("x-envoy-external-address") or connection.headers.get("x-real-ip", "")
+    return connection.headers.get("x-envoy-external-address") or connection.headers.get(
+        "x-real-ip", ""
+    )
 
 
-def problem_response(problem: Problem, headers: Mapping[str, str] | None = None) -> Response[Problem]:
-    return Response(problem, status_code=problem.status, media_type=PROBLEM_TYPE, headers=dict(headers or {}))
+def problem_response(
+    problem: Problem, headers: Mapping[str, str] | None = None
+) -> Response[Problem]:
+    return Response(
+        problem, status_code=problem.status, media_type=PROBLEM_TYPE, headers=dict(headers or {})
+    )
 
 
-def on_orchestra_error(_request: Request[Any, Any, Any], error: OrchestraError) -> Response[Problem]:
+def on_orchestra_error(
+    _request: Request[Any, Any, Any], error: OrchestraError
+) -> Response[Problem]:
     """An expected failure as problem details."""
-    headers = {} if error.retry_after is None else {"Retry-After": str(max(1, round(error.retry_after)))}
+    headers = (
+        {} if error.retry_after is None else {"Retry-After": str(max(1, round(error.retry_after)))}
+    )
     if isinstance(error, Unauthenticated):
         headers["WWW-Authenticate"] = "Bearer"
     return problem_response(
@@ -201,7 +238,7 @@ def on_orchestra_error(_request: Request[Any, Any, Any], error: OrchestraError) 
 async def _guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
     _check_host(connection)
     rule: Policy = handler.opt["policy"]
-    if connection.scope["method"] not in SAFE_METHODS:
+    if _is_unsafe(connection):
         _check_content_type(connection, handler.opt.get("accepts", "application/json"))
     if rule.is_public:
         _check_origin(connection)
@@ -216,6 +253,10 @@ async def _guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRo
     rule.check(actor)
 
 
+def _is_unsafe(connection: ASGIConnection[Any, Any, Any, Any]) -> bool:
+    return cast("dict[str, Any]", connection.scope).get("method") not in SAFE_METHODS
+
+
 def _check_host(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
     host = urlsplit(f"//{connection.headers.get('host', '')}").hostname or ""
     if host.lower() not in connection.app.state.hosts:
@@ -223,15 +264,20 @@ def _check_host(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
 
 
 def _check_content_type(connection: ASGIConnection[Any, Any, Any, Any], wanted: str) -> None:
-    has_body = connection.headers.get("content-length", "0") != "0" or "transfer-encoding" in connection.headers
+    has_body = (
+        connection.headers.get("content-length", "0") != "0"
+        or "transfer-encoding" in connection.headers
+    )
     given = connection.headers.get("content-type", "").partition(";")[0].strip().lower()
     if (has_body or given) and given != wanted:
         raise UnsupportedMediaType(f"Send the body as {wanted}.")
 
 
 def _check_origin(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
-    """Refuses another site's unsafe request: `Sec-Fetch-Site` where the browser sends it, then `Origin`."""
-    if connection.scope["method"] in SAFE_METHODS:
+    """Refuses another site's unsafe request: `Sec-Fetch-Site` where the browser sends it, then
+    `Origin`.
+    """
+    if not _is_unsafe(connection):
         return
     site = connection.headers.get("sec-fetch-site")
     if site is not None:
@@ -239,7 +285,10 @@ def _check_origin(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
             raise Forbidden("Another site may not do this in your name.")
         return
     origin = connection.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc.lower() != connection.headers.get("host", "").lower():
+    if (
+        origin is not None
+        and urlsplit(origin).netloc.lower() != connection.headers.get("host", "").lower()
+    ):
         raise Forbidden("Another site may not do this in your name.")
 
 
@@ -264,27 +313,37 @@ def _on_http_exception(request: Request[Any, Any, Any], error: HTTPException) ->
 
 def _translate(error: HTTPException) -> OrchestraError:
     if isinstance(error, ValidationException):
+        mistakes = cast("list[dict[str, Any]]", error.extra or [])
         fields = [
-            FieldError(str(item.get("key", "")), str(item.get("message", "")))
-            for item in (error.extra or [])
-            if isinstance(item, dict)
+            FieldError(str(item.get("key", "")), str(item.get("message", ""))) for item in mistakes
         ]
-        return InvalidInput("; ".join(f"{item.field}: {item.message}" for item in fields) or error.detail, fields=fields)
+        return InvalidInput(
+            "; ".join(f"{item.field}: {item.message}" for item in fields) or error.detail,
+            fields=fields,
+        )
     if isinstance(error, NotFoundException):
         return NotFound("There is nothing at this address.")
     if isinstance(error, MethodNotAllowedException):
-        return _with_status("This address does not know that method.", "method_not_allowed", error.status_code)
-    return _with_status(error.detail or HTTPStatus(error.status_code).phrase, "bad_request", error.status_code)
+        return _with_status(
+            "This address does not know that method.", "method_not_allowed", error.status_code
+        )
+    return _with_status(
+        error.detail or HTTPStatus(error.status_code).phrase, "bad_request", error.status_code
+    )
 
 
 def _with_status(message: str, code: str, status: int) -> OrchestraError:
-    kind = type("RefusedByFramework", (OrchestraError,), {"code": code, "status": HTTPStatus(status)})
+    kind = type(
+        "RefusedByFramework", (OrchestraError,), {"code": code, "status": HTTPStatus(status)}
+    )
     return kind(message)
 
 
 def _on_unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
     log.error("request failed", path=request.url.path, method=request.method, exc_info=error)
-    return on_orchestra_error(request, OrchestraError("This failed on our side; the request id helps to find out why."))
+    return on_orchestra_error(
+        request, OrchestraError("This failed on our side; the request id helps to find out why.")
+    )
 
 
 def _refuse_unguarded(app: Litestar) -> None:
@@ -292,7 +351,9 @@ def _refuse_unguarded(app: Litestar) -> None:
         for handler in getattr(route, "route_handlers", [getattr(route, "route_handler", None)]):
             if handler is None or route.path.startswith("/api/schema"):
                 continue
-            if handler.opt.get("policy") is None and "OPTIONS" not in getattr(handler, "http_methods", ()):
+            if handler.opt.get("policy") is None and "OPTIONS" not in getattr(
+                handler, "http_methods", ()
+            ):
                 raise RuntimeError(f"{route.path} has no policy")
 
 

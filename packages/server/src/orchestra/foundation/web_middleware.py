@@ -1,4 +1,6 @@
-"""Around every request: an id, log context, a trace span, the duration, and headers that protect browsers."""
+"""Around every request: an id, log context, a trace span, the duration, and headers that protect
+browsers.
+"""
 
 import re
 import time
@@ -19,8 +21,8 @@ SECURITY_HEADERS: tuple[tuple[bytes, bytes], ...] = (
     (
         b"content-security-policy",
         b"default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
-        b"connect-src 'self'; font-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; "
-        b"frame-ancestors 'none'; require-trusted-types-for 'script'",
+        b"connect-src 'self'; font-src 'self'; object-src 'none'; base-uri 'none'; "
+        b"form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script'",
     ),
 )
 
@@ -50,10 +52,14 @@ def request_context(app: ASGIApp) -> ASGIApp:
             await send(message)
 
         try:
-            with telemetry.span(f"{scope['method']} {_route(scope)}", parent=_trace_parent(headers)):
+            with telemetry.span(
+                f"{scope['method']} {_route(scope)}", parent=_trace_parent(headers)
+            ):
                 await app(scope, receive, send_with_headers)
         finally:
-            telemetry.REQUEST_DURATION.labels("api", scope["method"], status).observe(time.perf_counter() - started)
+            telemetry.REQUEST_DURATION.labels("api", scope["method"], status).observe(
+                time.perf_counter() - started
+            )
             structlog.contextvars.unbind_contextvars("request_id", "caller", "task_id")
 
     return wrapped
@@ -65,7 +71,7 @@ def _request_id(headers: dict[bytes, bytes]) -> str:
 
 
 def _route(scope: Scope) -> str:
-    return str(scope.get("path_template") or "unmatched")
+    return str(scope.get("path_template") or "unmatched")  # pyright: ignore[reportUnknownMemberType]
 
 
 def _trace_parent(headers: dict[bytes, bytes]) -> dict[str, str] | None:

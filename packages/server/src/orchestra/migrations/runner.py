@@ -41,8 +41,8 @@ def _run_scripts(connection: Connection) -> None:
     config.set_main_option("path_separator", "os")
     script = ScriptDirectory.from_config(config)
 
-    def steps_to_head(revision: object, _context: object) -> object:
-        return script._upgrade_revs("head", revision)  # pyright: ignore  # noqa: SLF001 - as alembic.command does
+    def steps_to_head(revision: str, _context: object) -> object:
+        return script._upgrade_revs("head", revision)  # pyright: ignore[reportPrivateUsage]
 
     with EnvironmentContext(config, script, fn=steps_to_head) as environment:
         environment.configure(connection=connection, transactional_ddl=False)
