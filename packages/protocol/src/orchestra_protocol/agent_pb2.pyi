@@ -105,7 +105,7 @@ class _TaskTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TaskType.Val
     TASK_TYPE_CREDENTIAL: _TaskType.ValueType  # 15
     """Credential: a fresh run token before the old one expires"""
     TASK_TYPE_DRAIN: _TaskType.ValueType  # 16
-    """Drain: finish and reconnect elsewhere"""
+    """Drain: finish and reconnect elsewhere. Sent by an agent: assign nothing more, I finish what I have."""
 
 class TaskType(_TaskType, metaclass=_TaskTypeEnumTypeWrapper): ...
 
@@ -131,7 +131,7 @@ TASK_TYPE_REVOKE: TaskType.ValueType  # 14
 TASK_TYPE_CREDENTIAL: TaskType.ValueType  # 15
 """Credential: a fresh run token before the old one expires"""
 TASK_TYPE_DRAIN: TaskType.ValueType  # 16
-"""Drain: finish and reconnect elsewhere"""
+"""Drain: finish and reconnect elsewhere. Sent by an agent: assign nothing more, I finish what I have."""
 Global___TaskType: _TypeAlias = TaskType  # noqa: Y015
 
 @_typing.final

@@ -1,1 +1,36 @@
-"""Write an agent for AI Orchestra: a function and a decorator."""
+"""Write an agent for AI Orchestra: a function and a decorator.
+
+This package knows the wire contract and nothing of the server. What is named here is public and frozen by
+a test; every module with an underscore is private.
+"""
+
+from orchestra_sdk._agent import Agent
+from orchestra_sdk._context import Context, SyncContext
+from orchestra_sdk._errors import (
+    AccessDenied,
+    AgentError,
+    EnrolmentFailed,
+    InvalidInput,
+    LoadFailed,
+    NotConfigured,
+    Rejected,
+    StateInUse,
+    TaskCancelled,
+    TaskError,
+)
+
+__all__ = [
+    "AccessDenied",
+    "Agent",
+    "AgentError",
+    "Context",
+    "EnrolmentFailed",
+    "InvalidInput",
+    "LoadFailed",
+    "NotConfigured",
+    "Rejected",
+    "StateInUse",
+    "SyncContext",
+    "TaskCancelled",
+    "TaskError",
+]

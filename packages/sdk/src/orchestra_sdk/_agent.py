@@ -1,0 +1,150 @@
+"""The agent: capabilities, and the life from start to graceful stop."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from orchestra_protocol import agent_pb2 as pb
+from orchestra_sdk import _capability, _clock
+from orchestra_sdk._capability import Capability
+from orchestra_sdk._runtime import Options, Runtime
+
+_Handler = TypeVar("_Handler", bound=Callable[..., Any])
+
+_log = logging.getLogger("orchestra_sdk")
+
+
+class Agent:
+    """Functions that run tasks, under one name.
+
+    `slots` is how many tasks run at once. With `restorable`, results that the control plane has not
+    committed are kept in `state_dir` and delivered after a restart of the process.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        slots: int = 8,
+        version: str = "",
+        labels: Mapping[str, str] | None = None,
+        restorable: bool = False,
+        state_dir: str | Path | None = None,
+        grace_seconds: float = 30.0,
+    ) -> None:
+        if not 1 <= len(name) <= 100 or "/" in name:
+            raise ValueError(f"a name has 1 to 100 characters and no '/', not {name!r}")
+        if not 1 <= slots <= 1000:
+            raise ValueError(f"slots must be between 1 and 1000, not {slots}")
+        self.name = name
+        self.slots = slots
+        self.version = version
+        self.labels = dict(labels or {})
+        self.grace_seconds = grace_seconds
+        self._state_dir = Path(state_dir) if state_dir else None
+        self._restorable = restorable or state_dir is not None
+        self._capabilities: dict[str, Capability] = {}
+        self._runtime: Runtime | None = None
+
+    def task(self, name: str, *, description: str = "") -> Callable[[_Handler], _Handler]:
+        """Declare a handler of the capability `name`: `async def f(ctx, input)` or a plain function."""
+        if not _is_word(name):
+            raise ValueError(f"a capability is 1 to 64 of a-z A-Z 0-9 _ -, not {name!r}")
+
+        def declare(handler: _Handler) -> _Handler:
+            if name in self._capabilities:
+                raise ValueError(f"{name!r} has a handler already")
+            self._capabilities[name] = _capability.describe(name, handler, description)
+            return handler
+
+        return declare
+
+    @property
+    def capabilities(self) -> list[str]:
+        """Names of the declared handlers."""
+        return list(self._capabilities)
+
+    def run(
+        self, *, url: str | None = None, key: str | None = None, ca_file: str | None = None
+    ) -> None:
+        """Serve until SIGINT or SIGTERM. Raises `NotConfigured` or `AccessDenied` when it cannot."""
+        if not logging.getLogger().handlers:
+            logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+        asyncio.run(self._run(url=url, key=key, ca_file=ca_file))
+
+    async def _run(self, **where: str | None) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self.stop)
+        await self.serve(**where)
+
+    async def serve(
+        self, *, url: str | None = None, key: str | None = None, ca_file: str | None = None
+    ) -> None:
+        """Serve on the present event loop until `stop`."""
+        if not self._capabilities:
+            raise ValueError(f"the agent {self.name!r} has no handler: declare one with @agent.task")
+        if self._runtime is not None:
+            raise RuntimeError(f"the agent {self.name!r} is already serving")
+        options = Options(
+            registration=self._registration(),
+            capabilities=self._capabilities,
+            state_dir=self._state_directory(),
+            grace_seconds=self.grace_seconds,
+            url=url,
+            key=key,
+            ca_file=ca_file,
+        )
+        self._runtime = Runtime(options)
+        try:
+            await self._runtime.serve()
+        finally:
+            self._runtime = None
+
+    def stop(self) -> None:
+        """Take nothing new, let running tasks finish within the grace period, then return from serving.
+
+        Called a second time, it does not wait for them. Safe from any thread and from signal handlers.
+        """
+        if self._runtime is not None:
+            self._runtime.stop()
+
+    @property
+    def connected(self) -> bool:
+        """Whether the control plane knows the agent at present."""
+        return self._runtime is not None and self._runtime.connected
+
+    def _registration(self) -> pb.RegisterAgentRequest:
+        details = [
+            pb.Capability(
+                name=capability.name,
+                description=capability.description,
+                input_schema=capability.input_schema,
+                output_schema=capability.output_schema,
+            )
+            for capability in self._capabilities.values()
+        ]
+        return pb.RegisterAgentRequest(
+            name=self.name,
+            capabilities=list(self._capabilities),
+            version=self.version,
+            slots=self.slots,
+            labels=self.labels,
+            instance_id=_clock.new_id(),
+            capability_details=details,
+            restorable=self._restorable,
+        )
+
+    def _state_directory(self) -> Path | None:
+        if not self._restorable:
+            return None
+        return (self._state_dir or Path(".orchestra-agent")) / self.name
+
+
+def _is_word(name: str) -> bool:
+    return 1 <= len(name) <= 64 and name.isascii() and name.replace("-", "_").replace(
+        "_", "a"
+    ).isalnum()

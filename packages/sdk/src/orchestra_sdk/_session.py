@@ -1,0 +1,125 @@
+"""One connection to the control plane, from registration to its end."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import grpc
+
+from orchestra_protocol import agent_pb2 as pb
+from orchestra_protocol.agent_pb2_grpc import ModernAgentServiceStub
+from orchestra_sdk import _wire
+from orchestra_sdk._channel import open_channel
+from orchestra_sdk._heartbeat import Heartbeat
+from orchestra_sdk._outbox import Outbox
+from orchestra_sdk._resources import Resources
+from orchestra_sdk._table import RunTable
+from orchestra_sdk._target import Target
+
+_ANSWER_SECONDS = 10.0  # for the registration and for the welcome
+_DEFAULT_HEARTBEAT_SECONDS = 2.0
+_DEFAULT_LEASE_SECONDS = 15.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What outlives a session."""
+
+    registration: pb.RegisterAgentRequest
+    outbox: Outbox
+    table: RunTable
+    resources: Resources
+    slots_in_use: Callable[[], int]
+    on_welcome: Callable[[pb.RegisterAgentResponse], None]
+
+
+class Session:
+    """Registers, says hello and receives until the stream ends."""
+
+    def __init__(self, parts: Parts, target: Target) -> None:
+        self._parts = parts
+        self._channel = open_channel(target)
+        self._stub = ModernAgentServiceStub(self._channel)
+        self._metadata = (("authorization", f"Bearer {target.key}"),)
+        self._ended = threading.Event()
+        self._stream: grpc.Call | None = None
+        self.welcomed = False
+
+    def close(self) -> None:
+        """End the session; can be called from any thread, more than once."""
+        self._ended.set()
+        self._parts.outbox.close()
+        if self._stream is not None:
+            self._stream.cancel()
+
+    def run(self) -> None:
+        """Return when the stream ends; raises `grpc.RpcError` when it breaks or is refused."""
+        with self._channel:
+            registered = self._stub.RegisterAgent(
+                self._parts.registration, metadata=self._metadata, timeout=_ANSWER_SECONDS
+            )
+            # A gateway in front of several control planes can keep an agent's calls together by this.
+            self._metadata = (*self._metadata, ("orchestra-agent-id", registered.agent_id))
+            try:
+                self._follow(registered)
+            finally:
+                self.close()
+
+    def _follow(self, registered: pb.RegisterAgentResponse) -> None:
+        heartbeat = self._heartbeat(registered)
+        heartbeat.start(self._stub, self._metadata)
+        hello_limit = threading.Timer(_ANSWER_SECONDS, self._give_up_waiting)
+        hello_limit.daemon = True
+        hello_limit.start()
+        try:
+            stream = self._parts.outbox.open(self._hello(registered.agent_id))
+            call = self._stub.TaskBidirectionalStream(stream, metadata=self._metadata)
+            self._stream = call
+            if self._ended.is_set():
+                return
+            for message in call:
+                if self._receive(message, registered):
+                    return
+        finally:
+            hello_limit.cancel()
+            heartbeat.stop()
+
+    def _receive(self, message: pb.TaskMessage, registered: pb.RegisterAgentResponse) -> bool:
+        """Apply a message; True when the agent should connect elsewhere."""
+        if message.type == pb.TASK_TYPE_WELCOME:
+            self.welcomed = True
+            self._parts.on_welcome(registered)
+            self._parts.table.resume(_wire.unwrap(message, pb.Welcome))
+        elif message.type == pb.TASK_TYPE_DRAIN:
+            return True
+        elif self.welcomed:
+            self._parts.table.receive(message)
+        return False
+
+    def _give_up_waiting(self) -> None:
+        if not self.welcomed:
+            self.close()
+
+    def _hello(self, agent_id: str) -> pb.TaskMessage:
+        registration = self._parts.registration
+        self._parts.outbox.agent_id = agent_id
+        held = self._parts.table.held()
+        running = [pb.RunningTask(task_id=run.task_id, epoch=run.epoch) for run in held]
+        hello = pb.Hello(
+            agent_id=agent_id,
+            instance_id=registration.instance_id,
+            slots=registration.slots,
+            running=running,
+        )
+        return _wire.wrap(pb.TASK_TYPE_HELLO, hello, agent_id=agent_id)
+
+    def _heartbeat(self, registered: pb.RegisterAgentResponse) -> Heartbeat:
+        lease = registered.lease_seconds or _DEFAULT_LEASE_SECONDS
+        return Heartbeat(
+            agent_id=registered.agent_id,
+            interval_seconds=registered.heartbeat_interval_seconds or _DEFAULT_HEARTBEAT_SECONDS,
+            patience_seconds=lease,
+            slots_in_use=self._parts.slots_in_use,
+            resources=self._parts.resources,
+            on_silence=self.close,
+        )

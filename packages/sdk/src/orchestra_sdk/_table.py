@@ -1,0 +1,98 @@
+"""The runs this agent holds, and what the control plane's messages do to them.
+
+Called from the connection's thread; the executor is told through `on_start`. A message under an epoch
+that is not the run's is ignored.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable
+
+from orchestra_protocol import agent_pb2 as pb
+from orchestra_sdk import _wire
+from orchestra_sdk._outbox import Outbox
+from orchestra_sdk._run import Run
+
+_REMEMBERED = 1000  # finished leases, so that a late duplicate of an assignment does not run again
+
+
+class RunTable:
+    """Runs by task id: executing, or ended and not yet acknowledged for good."""
+
+    def __init__(self, outbox: Outbox, on_start: Callable[[Run], None]) -> None:
+        self._outbox = outbox
+        self._on_start = on_start
+        self._runs: dict[str, Run] = {}
+        self._finished: OrderedDict[tuple[str, int], None] = OrderedDict()
+        self.on_forget: Callable[[Run], None] = lambda run: None
+
+    def add(self, run: Run) -> None:
+        """Hold a run that an earlier process has ended."""
+        with self._outbox.lock:
+            self._runs[run.task_id] = run
+
+    def held(self) -> list[Run]:
+        """Every run that the server may still count as this agent's."""
+        with self._outbox.lock:
+            return list(self._runs.values())
+
+    def receive(self, message: pb.TaskMessage) -> None:
+        """Apply one message of the stream."""
+        with self._outbox.lock:
+            if message.type == pb.TASK_TYPE_ASSIGN:
+                self._assign(message)
+                return
+            run = self._runs.get(message.task_id)
+            if run is None or run.epoch != message.epoch:
+                return
+            if message.type == pb.TASK_TYPE_EVENTS_ACK:
+                self._acknowledge(run, _wire.unwrap(message, pb.EventsAck))
+            elif message.type == pb.TASK_TYPE_CANCEL:
+                run.stop(_wire.unwrap(message, pb.Cancel).reason)
+            elif message.type == pb.TASK_TYPE_REVOKE:
+                self._revoke(run, _wire.unwrap(message, pb.Revoke).reason)
+            elif message.type == pb.TASK_TYPE_CREDENTIAL:
+                run.run_token = _wire.unwrap(message, pb.Credential).run_token
+
+    def resume(self, welcome: pb.Welcome) -> None:
+        """Keep the runs that `welcome` names, give up the others."""
+        with self._outbox.lock:
+            kept = {item.task_id: item for item in welcome.resumed}
+            for run in self.held():
+                item = kept.get(run.task_id)
+                if item is None or item.epoch != run.epoch:
+                    self._revoke(run, "the control plane has given the task away")
+                else:
+                    run.log.acknowledge(item.sequence)
+            self._outbox.welcome(self.held())
+
+    def _assign(self, message: pb.TaskMessage) -> None:
+        held = self._runs.get(message.task_id)
+        if held is not None and held.epoch >= message.epoch:
+            return
+        if (message.task_id, message.epoch) in self._finished:
+            return
+        if held is not None:
+            self._revoke(held, "a newer lease has begun")
+        assignment = _wire.unwrap(message, pb.Assignment)
+        run = Run(task_id=message.task_id, epoch=message.epoch, assignment=assignment)
+        self._runs[run.task_id] = run
+        self._on_start(run)
+
+    def _acknowledge(self, run: Run, ack: pb.EventsAck) -> None:
+        run.log.acknowledge(ack.sequence)
+        if not ack.final:
+            return
+        if not run.ended:  # the server has ended the task without the handler
+            run.stop("the task is over", revoked=True)
+        self._forget(run)
+
+    def _revoke(self, run: Run, reason: str) -> None:
+        run.stop(reason, revoked=True)
+        self._forget(run)
+
+    def _forget(self, run: Run) -> None:
+        del self._runs[run.task_id]
+        self._finished[run.task_id, run.epoch] = None
+        if len(self._finished) > _REMEMBERED:
+            self._finished.popitem(last=False)
+        self.on_forget(run)

@@ -1,0 +1,70 @@
+"""The agents that the control plane in memory knows."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from orchestra_protocol import agent_pb2 as pb
+from orchestra_sdk import _clock
+
+
+class AgentStream(Protocol):
+    """The server's end of the long stream."""
+
+    def send(self, message: pb.TaskMessage) -> None: ...
+    def drop(self) -> None: ...
+
+
+class ConnectedAgent:
+    """What is known of one agent."""
+
+    def __init__(self, agent_id: str, registration: pb.RegisterAgentRequest) -> None:
+        self.id = agent_id
+        self.registration = registration
+        self.heartbeats: list[pb.HeartbeatMessage] = []
+        self.hellos: list[pb.Hello] = []
+        self.stream: AgentStream | None = None
+        self.draining = False
+
+
+class Registry:
+    """Agents by id; the same name gives the same id."""
+
+    def __init__(self) -> None:
+        self.agents: dict[str, ConnectedAgent] = {}
+        self._changed = asyncio.Event()
+
+    def register(self, registration: pb.RegisterAgentRequest) -> tuple[ConnectedAgent, bool]:
+        """Return the agent, and whether this is a new process that cannot have its tasks any more."""
+        for agent in self.agents.values():
+            if agent.registration.name == registration.name:
+                restarted = agent.registration.instance_id != registration.instance_id
+                agent.registration = registration
+                return agent, restarted and not registration.restorable
+        agent = ConnectedAgent(_clock.new_id(), registration)
+        self.agents[agent.id] = agent
+        return agent, False
+
+    def free(
+        self, capability: str, running_on: Callable[[str], Sequence[object]]
+    ) -> ConnectedAgent | None:
+        """Return a connected agent that has the capability and a free slot."""
+        for agent in self.agents.values():
+            able = capability in agent.registration.capabilities and not agent.draining
+            if able and agent.stream and len(running_on(agent.id)) < agent.registration.slots:
+                return agent
+        return None
+
+    async def connected(self, name: str, timeout: float) -> ConnectedAgent:
+        """Return the agent of that name when its stream is open."""
+        async with asyncio.timeout(timeout):
+            while True:
+                for agent in self.agents.values():
+                    if agent.registration.name == name and agent.stream is not None:
+                        return agent
+                self._changed.clear()
+                await self._changed.wait()
+
+    def changed(self) -> None:
+        """Wake who waits."""
+        self._changed.set()
