@@ -1,0 +1,99 @@
+"""The processes behind the gateway: how they are reached, and when one counts as healthy."""
+
+import ipaddress
+from typing import Any
+
+from orchestra.engines.envoy.plan import Plan, Upstream
+
+# Of one connection to an upstream. More would queue behind each other's packets, fewer cost sockets.
+STREAMS_PER_CONNECTION = 1000
+STREAM_WINDOW_BYTES = 1024 * 1024
+CONNECTION_WINDOW_BYTES = 16 * 1024 * 1024
+MOST_REQUESTS = 100_000
+
+Config = dict[str, Any]
+
+
+def clusters(plan: Plan) -> list[Config]:
+    api = {"http_health_check": {"path": "/ready", "host": "localhost", "codec_client_type": "HTTP2"}}
+    control_plane: Config = {"grpc_health_check": {}}
+    return [
+        _cluster("api", plan.api, health_check=api),
+        _cluster("control-plane", plan.control_plane, health_check=control_plane),
+    ]
+
+
+def _cluster(name: str, upstream: Upstream, *, health_check: Config) -> Config:
+    return {
+        "name": name,
+        "type": _discovery(upstream),
+        "lb_policy": "LEAST_REQUEST",
+        "connect_timeout": "1s",
+        "per_connection_buffer_limit_bytes": STREAM_WINDOW_BYTES,
+        "load_assignment": {
+            "cluster_name": name,
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address(upstream)}}]}],
+        },
+        "typed_extension_protocol_options": _http2(),
+        "health_checks": [_health_check(health_check)],
+        "circuit_breakers": {"thresholds": [_bounds()]},
+    }
+
+
+def _discovery(upstream: Upstream) -> str:
+    """A name is looked up again and again, since replicas come and go."""
+    if upstream.socket_path:
+        return "STATIC"
+    try:
+        ipaddress.ip_address(upstream.host_and_port[0])
+    except ValueError:
+        return "STRICT_DNS"
+    return "STATIC"
+
+
+def address(upstream: Upstream) -> Config:
+    if upstream.socket_path:
+        return {"pipe": {"path": upstream.socket_path}}
+    host, port = upstream.host_and_port
+    return {"socket_address": {"address": host, "port_value": port}}
+
+
+def _health_check(kind: Config) -> Config:
+    """Frequent while a process is away, so that a start or restart is noticed at once; rare while all is well."""
+    return {
+        "timeout": "2s",
+        "interval": "5s",
+        "no_traffic_interval": "0.1s",
+        "no_traffic_healthy_interval": "5s",
+        "unhealthy_interval": "0.1s",
+        "unhealthy_edge_interval": "0.1s",
+        "unhealthy_threshold": 2,
+        "healthy_threshold": 1,
+        **kind,
+    }
+
+
+def _http2() -> Config:
+    base = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+    return {
+        base: {
+            "@type": f"type.googleapis.com/{base}",
+            "explicit_http_config": {
+                "http2_protocol_options": {
+                    "max_concurrent_streams": STREAMS_PER_CONNECTION,
+                    "initial_stream_window_size": STREAM_WINDOW_BYTES,
+                    "initial_connection_window_size": CONNECTION_WINDOW_BYTES,
+                    "connection_keepalive": {"interval": "30s", "timeout": "10s"},
+                }
+            },
+        }
+    }
+
+
+def _bounds() -> Config:
+    return {
+        "max_connections": 1024,
+        "max_pending_requests": MOST_REQUESTS,
+        "max_requests": MOST_REQUESTS,
+        "max_retries": MOST_REQUESTS,
+    }

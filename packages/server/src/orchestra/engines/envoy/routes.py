@@ -1,0 +1,99 @@
+"""Which path goes where, how long it may take, and what is tried again."""
+
+from typing import Any
+
+GRPC_PREFIXES = ("/ai_orchestra.v2.ModernAgentService/", "/grpc.health.v1.Health/")
+# Answers that last as long as somebody listens: feeds, and models while they write.
+STREAM_MATCHES: tuple[dict[str, Any], ...] = (
+    {"path": "/api/events/stream"},
+    {"safe_regex": {"regex": "/api/tasks/[^/]+/events"}},
+    {"prefix": "/v1/"},
+)
+ANSWER_SECONDS = 60
+LARGEST_INTEGER = 2**63 - 1
+
+Config = dict[str, Any]
+
+
+def route_configuration(*, max_request_bytes: int, response_headers: Config) -> Config:
+    """One virtual host for every name: which hosts are allowed is the api's to say."""
+    return {
+        "name": "doors",
+        "virtual_hosts": [
+            {
+                "name": "all",
+                "domains": ["*"],
+                "routes": _routes(max_request_bytes),
+                "response_headers_to_add": _headers(response_headers),
+            }
+        ],
+    }
+
+
+def _routes(max_request_bytes: int) -> list[Config]:
+    return [
+        *({"match": {"prefix": prefix}, "route": _agents()} for prefix in GRPC_PREFIXES),
+        _too_large(max_request_bytes),
+        *({"match": match, "route": _stream()} for match in STREAM_MATCHES),
+        {"match": {"prefix": "/", "headers": [_safe_method()]}, "route": _request(retry_on=SAFE_RETRIES)},
+        {"match": {"prefix": "/"}, "route": _request(retry_on=RETRIES)},
+    ]
+
+
+# In these cases the request has not reached the application, so any method may be sent again.
+RETRIES = "connect-failure,refused-stream,reset-before-request"
+SAFE_RETRIES = f"{RETRIES},reset"
+
+
+def _agents() -> Config:
+    """An agent's stream has no end of its own; pings on the connection find the dead."""
+    return {"cluster": "control-plane", "timeout": "0s", "idle_timeout": "0s", **_retry(RETRIES)}
+
+
+def _stream() -> Config:
+    return {"cluster": "api", "timeout": "0s", "idle_timeout": "0s", **_retry(RETRIES)}
+
+
+def _request(*, retry_on: str) -> Config:
+    return {"cluster": "api", "timeout": f"{ANSWER_SECONDS}s", **_retry(retry_on)}
+
+
+def _retry(retry_on: str) -> Config:
+    """Nine tries over some four seconds: an api that restarts is a short wait, not an error."""
+    return {
+        "retry_policy": {
+            "retry_on": retry_on,
+            "num_retries": 8,
+            "retry_back_off": {"base_interval": "0.1s", "max_interval": "1s"},
+            "retry_host_predicate": [_extension("retry_host_predicates.previous_hosts", "PreviousHostsPredicate")],
+            "host_selection_retry_max_attempts": 3,
+        }
+    }
+
+
+def _extension(name: str, kind: str) -> Config:
+    path = name.replace("retry_host_predicates", "retry.host")
+    return {
+        "name": f"envoy.{name}",
+        "typed_config": {"@type": f"type.googleapis.com/envoy.extensions.{path}.v3.{kind}"},
+    }
+
+
+def _too_large(limit: int) -> Config:
+    """Refuses a declared length; a body without one is counted by the api as it comes."""
+    above = {"start": str(limit + 1), "end": str(LARGEST_INTEGER)}
+    return {
+        "match": {"prefix": "/", "headers": [{"name": "content-length", "range_match": above}]},
+        "direct_response": {
+            "status": 413,
+            "body": {"inline_string": f"The request is larger than {limit} bytes."},
+        },
+    }
+
+
+def _safe_method() -> Config:
+    return {"name": ":method", "string_match": {"safe_regex": {"regex": "GET|HEAD"}}}
+
+
+def _headers(headers: Config) -> list[Config]:
+    return [{"header": {"key": key, "value": value}} for key, value in headers.items()]
