@@ -22,6 +22,8 @@ IDENTITY = (
         avatar_url text,
         status user_status NOT NULL DEFAULT 'active',
         role text NOT NULL CHECK (role IN ('admin', 'member', 'viewer')),
+        -- The account behind this machine's own key: no password, in no list and in no count.
+        is_system boolean NOT NULL DEFAULT false,
         password_hash text,
         preferences jsonb NOT NULL DEFAULT '{}',
         legacy_id bigint UNIQUE,
@@ -70,6 +72,15 @@ IDENTITY = (
     )
     """,
     "CREATE INDEX api_keys_user ON api_keys (user_id, created_at DESC)",
+    # Attempts to sign in, by user name and by address; a row is dropped once its owner signs in.
+    """
+    CREATE TABLE login_throttle (
+        key bytea PRIMARY KEY,
+        failures integer NOT NULL,
+        updated_at timestamptz NOT NULL,
+        blocked_until timestamptz
+    )
+    """,
 )
 
 AUDIT = (
@@ -95,6 +106,16 @@ AUDIT = (
     CREATE FUNCTION refuse_audit_change() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
         RAISE EXCEPTION 'audit_log is append-only';
+    END
+    $$
+    """,
+    # Serialises writers until their commit and returns the newest hash. A function, because each of its statements
+    # sees what was committed while the one before waited for the lock.
+    """
+    CREATE FUNCTION audit_head() RETURNS bytea LANGUAGE plpgsql AS $$
+    BEGIN
+        PERFORM pg_advisory_xact_lock(7203312);
+        RETURN (SELECT hash FROM audit_log ORDER BY id DESC LIMIT 1);
     END
     $$
     """,
