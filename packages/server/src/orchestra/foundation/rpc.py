@@ -170,7 +170,9 @@ async def abort(context: Context, error: OrchestraError) -> None:
     trailers = [("orchestra-code", error.code)]
     if error.retry_after is not None:
         trailers.append(("retry-after", f"{error.retry_after:g}"))
-    await context.abort(error.grpc_status, error.message, trailing_metadata=tuple(trailers))
+    await context.abort(
+        grpc.StatusCode[error.grpc_status], error.message, trailing_metadata=tuple(trailers)
+    )
 
 
 async def _abort_unexpected(context: Context, call: _Call, error: Exception) -> None:
