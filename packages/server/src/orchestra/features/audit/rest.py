@@ -1,0 +1,47 @@
+"""The audit log over REST: for administrators, read only."""
+
+from litestar import get
+from litestar.types import ControllerRouterHandler
+
+from orchestra.features.audit import service
+from orchestra.features.audit.schemas import ActorView, AuditEntry, TargetView
+from orchestra.features.audit.types import ChainedEntry
+from orchestra.foundation.auth import Permission, require
+from orchestra.foundation.database import Database
+from orchestra.foundation.web import Page, decode_cursor, encode_cursor, page_limit, policy
+
+
+@get("/api/audit", opt=policy(require(Permission.AUDIT_READ)), tags=["audit"])
+async def list_entries(
+    database: Database,
+    cursor: str | None = None,
+    limit: int | None = None,
+    action: str | None = None,
+    actor_id: str | None = None,
+) -> Page[AuditEntry]:
+    """Recorded changes, the newest first."""
+    size = page_limit(limit)
+    before: int | None = decode_cursor(cursor, int)[0] if cursor else None
+    async with database.transaction() as tx:
+        rows = await service.newest(
+            tx, before=before, action=action, actor_id=actor_id, limit=size + 1
+        )
+    more = encode_cursor(rows[size - 1].id) if len(rows) > size else None
+    return Page(items=[_view(row) for row in rows[:size]], next_cursor=more)
+
+
+def _view(row: ChainedEntry) -> AuditEntry:
+    entry = row.entry
+    return AuditEntry(
+        id=row.id,
+        at=entry.at,
+        actor=ActorView(kind=entry.actor_kind, id=entry.actor_id, name=entry.actor_name),
+        action=entry.action,
+        target=TargetView(kind=entry.target_kind, id=entry.target_id),
+        details=entry.details,
+        ip=entry.ip,
+        request_id=entry.request_id,
+    )
+
+
+routes: list[ControllerRouterHandler] = [list_entries]
