@@ -2,7 +2,7 @@
 # Writes the gRPC stubs that packages/protocol ships, from proto/.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-out=packages/protocol/src/orchestra_protocol
+out=${OUT:-packages/protocol/src/orchestra_protocol}
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 PATH="$PWD/.venv/bin:$PATH" .venv/bin/python -m grpc_tools.protoc -I proto --python_out="$tmp" --grpc_python_out="$tmp" \

@@ -1,0 +1,68 @@
+# The only verbs anyone needs. Python 3.11, make and git are enough; everything else comes by `setup`.
+#   make up        install what is missing, build the web, start the whole product, print its address
+#   make test      everything: checks, unit and integration tests, the web's tests, end to end
+#   make check     static checks only
+#   make e2e       only the end-to-end tests
+#   make generate  write the generated files again (gRPC stubs, openapi.json, the web's client)
+#   make bench     side by side with peers; writes bench/RESULTS.md
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help up setup setup-dev web check test unit web-test e2e bench generate
+
+UV_VERSION := 0.13.9
+UV := .venv/bin/uv
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+unexport PYTHONDONTWRITEBYTECODE
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+# ---- run -------------------------------------------------------------------------------------
+up: setup web
+	orchestra up
+
+setup: .venv/.installed
+
+$(UV):
+	python3 -m venv .venv
+	.venv/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+.venv/.installed: uv.lock $(UV)
+	$(UV) sync --quiet --frozen --no-dev --inexact
+	bash scripts/link_node.sh
+	touch $@
+
+web: setup
+	bash scripts/build_web.sh
+
+# ---- check and test --------------------------------------------------------------------------
+setup-dev: .venv/.installed-dev
+
+.venv/.installed-dev: uv.lock $(UV)
+	$(UV) sync --quiet --frozen --inexact
+	bash scripts/link_node.sh
+	touch .venv/.installed $@
+
+check: setup-dev web
+	python scripts/check.py
+
+unit: setup-dev
+	pytest -q -n 2 --ignore=tests/e2e
+
+web-test: setup-dev
+	cd web && npm run --silent test
+
+e2e: setup-dev web
+	bash scripts/ensure_chromium.sh
+	pytest -q tests/e2e
+
+# In this order: what fails fast stands first; each part ends with a line that says how it went.
+test: check web-test unit e2e
+
+generate: setup-dev
+	bash scripts/generate.sh
+
+bench: setup-dev
+	$(UV) sync --quiet --frozen --group bench --inexact
+	python -m bench

@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Installs the web's packages by the lock file, without their scripts, and builds both apps;
+# does nothing when neither the sources nor the lock file changed since the last build.
+set -euo pipefail
+cd "$(dirname "$0")/../web"
+if [ ! -e node_modules/.installed ] || [ package-lock.json -nt node_modules/.installed ]; then
+  npm ci --ignore-scripts --no-audit --no-fund --silent
+  touch node_modules/.installed
+fi
+stamp=node_modules/.built
+if [ ! -e "$stamp" ] || [ -n "$(find apps packages package.json -newer "$stamp" -type f \
+    -not -path '*/node_modules/*' -not -path '*/dist/*' -print -quit)" ]; then
+  npm run --silent build
+  touch "$stamp"
+fi
