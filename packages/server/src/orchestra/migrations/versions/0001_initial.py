@@ -213,6 +213,8 @@ AGENTS = (
         labels jsonb NOT NULL DEFAULT '{}',
         version text NOT NULL DEFAULT '',
         slots integer NOT NULL DEFAULT 1,
+        slots_in_use integer NOT NULL DEFAULT 0,
+        restorable boolean NOT NULL DEFAULT false,
         status text NOT NULL DEFAULT 'offline',
         reason text NOT NULL DEFAULT '',
         instance_id text NOT NULL DEFAULT '',
@@ -221,6 +223,7 @@ AGENTS = (
         tasks_completed bigint NOT NULL DEFAULT 0,
         tasks_failed bigint NOT NULL DEFAULT 0,
         busy_seconds double precision NOT NULL DEFAULT 0,
+        round_trip_seconds double precision NOT NULL DEFAULT 0,
         connected_at timestamptz,
         last_heartbeat_at timestamptz,
         created_at timestamptz NOT NULL,
@@ -256,12 +259,14 @@ TASKS = (
     CREATE TABLE tasks (
         id uuid PRIMARY KEY,
         queue text NOT NULL,
+        capability text NOT NULL DEFAULT '',
         priority smallint NOT NULL CHECK (priority BETWEEN 0 AND 3),
         state text NOT NULL CHECK (state IN ('queued', 'running', 'cancelling', 'succeeded', 'failed', 'cancelled')),
         user_id uuid NOT NULL,
         input jsonb NOT NULL,
         result jsonb,
         error jsonb,
+        usage jsonb,
         idempotency_key text,
         request_hash bytea,
         affinity_key text,
@@ -283,6 +288,9 @@ TASKS = (
         snapshot_text text NOT NULL DEFAULT '',
         snapshot_epoch bigint NOT NULL DEFAULT 0,
         snapshot_sequence bigint NOT NULL DEFAULT 0,
+        -- The feature that submitted it wants to be called at its end; `finish_pending` until it has been.
+        wants_finish boolean NOT NULL DEFAULT false,
+        finish_pending boolean NOT NULL DEFAULT false,
         created_at timestamptz NOT NULL,
         started_at timestamptz,
         finished_at timestamptz
@@ -292,6 +300,8 @@ TASKS = (
     "CREATE INDEX tasks_waiting ON tasks (queue, priority DESC, id) WHERE state = 'queued'",
     "CREATE INDEX tasks_held ON tasks (agent_id) WHERE state IN ('running', 'cancelling')",
     "CREATE INDEX tasks_of_user ON tasks (user_id, id DESC)",
+    "CREATE INDEX tasks_queue_deadline ON tasks (queue_deadline) WHERE state = 'queued'",
+    "CREATE INDEX tasks_finish_pending ON tasks (id) WHERE finish_pending",
     """
     CREATE TABLE task_attempts (
         task_id uuid NOT NULL REFERENCES tasks (id) ON DELETE CASCADE,
