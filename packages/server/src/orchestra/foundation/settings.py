@@ -32,8 +32,7 @@ def _setting(
     low: float | None = None,
     high: float | None = None,
 ) -> Any:
-    """A field with what `orchestra settings` prints and what loading checks; bounds are inclusive.
-    """
+    """A field with what `orchestra settings` prints and loading checks; bounds are inclusive."""
     return field(
         default=default, metadata={"about": about, "secret": secret, "low": low, "high": high}
     )
@@ -174,8 +173,7 @@ class SettingLine:
 def load(
     arguments: Mapping[str, Any] | None = None, environment: Mapping[str, str] | None = None
 ) -> Settings:
-    """Reads the settings; raises BadSetting naming the setting, its origin and what it should be.
-    """
+    """Reads the settings; raises BadSetting naming the setting, its origin and its type."""
     environment = os.environ if environment is None else environment
     given = {name: value for name, value in (arguments or {}).items() if value is not None}
     from_environment = {
@@ -200,8 +198,7 @@ def load(
 
 
 def default_data_dir() -> Path:
-    """`.orchestra` where one exists or in a checkout of ours, otherwise the user's data directory.
-    """
+    """`.orchestra` where one exists or in our checkout, else the user's data directory."""
     for directory in (Path.cwd(), *Path.cwd().parents):
         if (directory / ".orchestra").is_dir() or (
             directory / "packages/server/src/orchestra"

@@ -80,8 +80,7 @@ class Problem(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 class MisdirectedHost(OrchestraError):
-    """This host name is not served here; an administrator can add it to the setting allowed_hosts.
-    """
+    """This host name is not served here; the setting allowed_hosts can add it."""
 
     code: ClassVar[str] = "unknown_host"
     status: ClassVar[HTTPStatus] = HTTPStatus.MISDIRECTED_REQUEST

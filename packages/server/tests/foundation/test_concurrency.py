@@ -1,0 +1,44 @@
+"""Background tasks have a name, an owner and a guard."""
+
+import asyncio
+
+from orchestra.foundation.concurrency import Guard, forever
+
+
+def test_a_task_that_fails_is_reported_by_name_and_one_that_is_stopped_is_not() -> None:
+    failures: list[str] = []
+
+    async def fail() -> None:
+        raise ValueError("no")
+
+    async def body() -> None:
+        guard = Guard(on_failure=lambda name, _: failures.append(name))
+        failing = guard.spawn("failing", fail())
+        guard.spawn("waiting", asyncio.Event().wait())
+        await asyncio.wait([failing])
+        await guard.stop()
+        assert len(guard) == 0
+
+    asyncio.run(body())
+    assert failures == ["failing"]
+
+
+def test_periodic_work_outlives_a_failure() -> None:
+    calls: list[int] = []
+
+    async def body() -> None:
+        done = asyncio.Event()
+
+        async def step() -> float:
+            calls.append(len(calls))
+            if len(calls) == 1:
+                raise ValueError("once")
+            done.set()
+            return 60
+
+        async with Guard() as guard:
+            guard.spawn("periodic", forever("periodic", step, retry_seconds=0.01))
+            await asyncio.wait_for(done.wait(), timeout=5)
+
+    asyncio.run(body())
+    assert calls == [0, 1]
