@@ -1,11 +1,12 @@
 """Write an agent for AI Orchestra: a function and a decorator.
 
-This package knows the wire contract and nothing of the server. What is named here is public and frozen by
-a test; every module with an underscore is private.
+This package knows the wire contract and nothing of the server. What is named here is public and
+frozen by a test; every module with an underscore is private.
 """
 
 from orchestra_sdk._agent import Agent
 from orchestra_sdk._context import Context, SyncContext
+from orchestra_sdk._enrolment import enroll
 from orchestra_sdk._errors import (
     AccessDenied,
     AgentError,
@@ -18,6 +19,7 @@ from orchestra_sdk._errors import (
     TaskCancelled,
     TaskError,
 )
+from orchestra_sdk._loading import load
 
 __all__ = [
     "AccessDenied",
@@ -33,4 +35,6 @@ __all__ = [
     "SyncContext",
     "TaskCancelled",
     "TaskError",
+    "enroll",
+    "load",
 ]

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from orchestra_protocol import agent_pb2 as pb
-from orchestra_sdk import _capability, _clock
+
+from orchestra_sdk import _capability, _clock, _target
 from orchestra_sdk._capability import Capability
 from orchestra_sdk._runtime import Options, Runtime
 
@@ -35,8 +36,8 @@ class Agent:
         state_dir: str | Path | None = None,
         grace_seconds: float = 30.0,
     ) -> None:
-        if not 1 <= len(name) <= 100 or "/" in name:
-            raise ValueError(f"a name has 1 to 100 characters and no '/', not {name!r}")
+        if not 1 <= len(name) <= 100:
+            raise ValueError(f"a name has 1 to 100 characters, not {name!r}")
         if not 1 <= slots <= 1000:
             raise ValueError(f"slots must be between 1 and 1000, not {slots}")
         self.name = name
@@ -50,7 +51,7 @@ class Agent:
         self._runtime: Runtime | None = None
 
     def task(self, name: str, *, description: str = "") -> Callable[[_Handler], _Handler]:
-        """Declare a handler of the capability `name`: `async def f(ctx, input)` or a plain function."""
+        """Declare the handler of a capability: `async def f(ctx, input)` or a plain function."""
         if not _is_word(name):
             raise ValueError(f"a capability is 1 to 64 of a-z A-Z 0-9 _ -, not {name!r}")
 
@@ -70,7 +71,7 @@ class Agent:
     def run(
         self, *, url: str | None = None, key: str | None = None, ca_file: str | None = None
     ) -> None:
-        """Serve until SIGINT or SIGTERM. Raises `NotConfigured` or `AccessDenied` when it cannot."""
+        """Serve until SIGINT or SIGTERM; raises an `AgentError` that says why it cannot."""
         if not logging.getLogger().handlers:
             logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
         asyncio.run(self._run(url=url, key=key, ca_file=ca_file))
@@ -86,7 +87,9 @@ class Agent:
     ) -> None:
         """Serve on the present event loop until `stop`."""
         if not self._capabilities:
-            raise ValueError(f"the agent {self.name!r} has no handler: declare one with @agent.task")
+            raise ValueError(
+                f"the agent {self.name!r} has no handler: declare one with @agent.task"
+            )
         if self._runtime is not None:
             raise RuntimeError(f"the agent {self.name!r} is already serving")
         options = Options(
@@ -105,9 +108,9 @@ class Agent:
             self._runtime = None
 
     def stop(self) -> None:
-        """Take nothing new, let running tasks finish within the grace period, then return from serving.
+        """Take nothing new, let running tasks finish within the grace period, then stop serving.
 
-        Called a second time, it does not wait for them. Safe from any thread and from signal handlers.
+        Called a second time, it does not wait for them. Safe from any thread.
         """
         if self._runtime is not None:
             self._runtime.stop()
@@ -141,10 +144,12 @@ class Agent:
     def _state_directory(self) -> Path | None:
         if not self._restorable:
             return None
-        return (self._state_dir or Path(".orchestra-agent")) / self.name
+        return (self._state_dir or Path(".orchestra-agent")) / _target.file_name(self.name)
 
 
 def _is_word(name: str) -> bool:
-    return 1 <= len(name) <= 64 and name.isascii() and name.replace("-", "_").replace(
-        "_", "a"
-    ).isalnum()
+    return (
+        1 <= len(name) <= 64
+        and name.isascii()
+        and name.replace("-", "_").replace("_", "a").isalnum()
+    )

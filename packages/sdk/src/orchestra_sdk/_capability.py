@@ -1,4 +1,4 @@
-"""A handler and what its signature says: its name, whether it waits, the types of input and output."""
+"""A handler and what its signature says: whether it waits, the types of input and output."""
 
 import inspect
 from collections.abc import Callable
@@ -67,10 +67,11 @@ def _resolve(handler: Callable[..., Any], annotation: Any) -> Any:
     if not isinstance(annotation, str):
         return annotation
     function = inspect.unwrap(handler)
-    seen = inspect.getclosurevars(function).nonlocals if inspect.isfunction(function) else {}
+    is_function = inspect.isfunction(function)
+    seen = dict(inspect.getclosurevars(function).nonlocals) if is_function else None
     try:
         # The author's own source text, evaluated in the author's own module.
-        return eval(annotation, getattr(function, "__globals__", {}), dict(seen))  # noqa: S307
+        return eval(annotation, getattr(function, "__globals__", {}), seen)  # noqa: S307
     except NameError as error:
         raise TypeError(
             f"the annotation {annotation!r} of {handler.__qualname__} cannot be resolved: {error}"

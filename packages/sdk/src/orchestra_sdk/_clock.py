@@ -1,4 +1,4 @@
-"""The only place of the SDK that asks for the time, a random number or an id, so that tests can replace it."""
+"""The only place of the SDK that asks for the time, a random number or an id."""
 
 import random
 import time

@@ -1,7 +1,7 @@
 """Keeps the agent connected, for ever, from a thread of its own.
 
-It is a thread with the synchronous gRPC API on purpose: handlers own the event loop and may block it, and
-grpc.aio shares one poller among all event loops of a process.
+It is a thread with the synchronous gRPC API on purpose: handlers own the event loop and may block
+it, and grpc.aio shares one poller among all event loops of a process.
 """
 
 import logging
@@ -68,7 +68,7 @@ class Connection:
                 if not self._worked:
                     self._on_fatal(error)
                     return
-                _log.error("%s Trying again.", error)  # noqa: TRY400 - said in a sentence
+                _log.error("%s Trying again.", error)
             finally:
                 self._session = None
             if _clock.monotonic() - began > _STEADY_SECONDS:
@@ -76,7 +76,7 @@ class Connection:
             self._pause()
 
     def _one_session(self) -> None:
-        """Connect and stay connected; raises `AgentError` for what another attempt would not mend."""
+        """Connect and stay so; raises `AgentError` for what another attempt would not mend."""
         target = self._find_target()
         session = self._session = Session(self._parts, target)
         if self._stopping.is_set():

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from orchestra_protocol import agent_pb2 as pb
+
 from orchestra_sdk import _values
 from orchestra_sdk._errors import TaskCancelled
 from orchestra_sdk._outbox import Outbox
@@ -98,7 +99,9 @@ class _TaskView:
             raise ValueError(f"level must be one of {', '.join(_LEVELS)}, not {level!r}")
         kept = {name: _bounded(fields[name]) for name in list(fields)[:_MAX_LOG_FIELDS]}
         line = pb.LogLine(
-            level=level, message=_unicode(message[:_MAX_LOG_CHARACTERS]), fields=_values.to_struct(kept)
+            level=level,
+            message=_unicode(message[:_MAX_LOG_CHARACTERS]),
+            fields=_values.to_struct(kept),
         )
         self._outbox.append(self._run, pb.AgentEvent(log=line), waiter=_nothing)
 
@@ -121,7 +124,7 @@ class Context(_TaskView):
             room = loop.create_future()
 
             def wake(room: asyncio.Future[None] = room) -> None:
-                _call_soon(loop, _resolve, room)
+                call_soon(loop, _resolve, room)
 
             if self._outbox.append(self._run, event, waiter=wake):
                 break
@@ -188,6 +191,7 @@ def _resolve(future: "asyncio.Future[None]") -> None:
         future.set_result(None)
 
 
-def _call_soon(loop: asyncio.AbstractEventLoop, call: Callable[..., None], *args: Any) -> None:
+def call_soon(loop: asyncio.AbstractEventLoop, call: Callable[..., None], *args: Any) -> None:
+    """Call `call` on the loop, from any thread; a loop that has closed needs nothing any more."""
     if not loop.is_closed():
         loop.call_soon_threadsafe(call, *args)

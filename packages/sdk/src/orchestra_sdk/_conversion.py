@@ -1,7 +1,7 @@
 """Turns JSON into what a handler's annotation says, or says what does not fit.
 
-Basic types, containers, Optional, Union, Literal, enums, dataclasses and TypedDicts; models of msgspec
-and pydantic when the author has those installed (recognised by their methods, never imported first).
+Basic types, containers, Optional, Union, Literal, enums, dataclasses and TypedDicts; models of
+msgspec and pydantic when the author has those (recognised by their methods, never imported).
 """
 
 import dataclasses
@@ -9,7 +9,7 @@ import enum
 import sys
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Literal, NotRequired, Required, Union, cast
 from uuid import UUID
@@ -26,7 +26,7 @@ _PARSED: dict[Any, Any] = {
 
 
 def convert(item: Any, annotation: Any, path: str = "input") -> Any:
-    """Return `item` as `annotation`; raises `InvalidInput` naming the place and what was expected."""
+    """Return `item` as `annotation`; raises `InvalidInput`: where, and what was expected."""
     annotation = bare(annotation)
     if annotation is Any or annotation is object:
         return item
@@ -57,7 +57,7 @@ def bare(annotation: Any) -> Any:
             return annotation
 
 
-def _class(item: Any, annotation: type, path: str) -> Any:
+def _class(item: Any, annotation: type[Any], path: str) -> Any:
     if annotation in (str, bool, int):
         return _exactly(item, annotation, path)
     if annotation is float:
@@ -90,7 +90,9 @@ def _literal(item: Any, choices: tuple[Any, ...], path: str) -> Any:
     for choice in choices:
         if item == choice and type(item) is type(choice):
             return item
-    raise InvalidInput(f"{path}: expected one of {', '.join(map(repr, choices))}, got {_short(item)}")
+    raise InvalidInput(
+        f"{path}: expected one of {', '.join(map(repr, choices))}, got {_short(item)}"
+    )
 
 
 def _exactly(item: Any, annotation: type, path: str) -> Any:
@@ -147,7 +149,8 @@ def _sequence(item: Any, annotation: Any, path: str) -> Any:
         convert(child, kind, f"{path}[{index}]")
         for index, (child, kind) in enumerate(zip(items, kinds, strict=True))
     ]
-    return converted if container in (list, Sequence) else container(converted)
+    make = cast("Callable[[list[Any]], Any]", list if container is Sequence else container)
+    return make(converted)
 
 
 def _typed_dict(item: Any, annotation: Any, path: str) -> dict[str, Any]:

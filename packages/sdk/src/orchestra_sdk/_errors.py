@@ -51,9 +51,7 @@ class TaskError(AgentError):
     `code` is a short word for programs, `retryable` says whether another attempt may succeed.
     """
 
-    def __init__(
-        self, message: str, *, code: str = "task_error", retryable: bool = False
-    ) -> None:
+    def __init__(self, message: str, *, code: str = "task_error", retryable: bool = False) -> None:
         super().__init__(message)
         self.message = message
         self.code = code
@@ -70,6 +68,6 @@ class InvalidInput(TaskError):
 class TaskCancelled(asyncio.CancelledError):
     """The task was cancelled or its lease was taken away; the handler should clean up and leave.
 
-    Async handlers see it (or plain `asyncio.CancelledError`) at their next `await`; sync handlers at
-    their next `ctx.emit`, `ctx.progress` or `ctx.raise_if_cancelled`.
+    Async handlers see it (or plain `asyncio.CancelledError`) at their next `await`, sync handlers
+    at their next `ctx.emit`, `ctx.progress` or `ctx.raise_if_cancelled`.
     """

@@ -1,4 +1,4 @@
-"""Runs handlers on the agent's event loop and turns what becomes of them into the last event of a run."""
+"""Runs handlers on the agent's event loop; what becomes of one is the last event of its run."""
 
 import asyncio
 import logging
@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from orchestra_protocol import agent_pb2 as pb
-from orchestra_sdk import _values
+
+from orchestra_sdk import _context, _tasks, _values
 from orchestra_sdk._capability import Capability
 from orchestra_sdk._context import Context, SyncContext
 from orchestra_sdk._errors import TaskError
@@ -53,7 +54,7 @@ class Executor:
 
     def start(self, run: Run) -> None:
         """Run the handler; called on the event loop."""
-        task = asyncio.get_running_loop().create_task(self._execute(run), name=f"run {run.task_id}")
+        task = _tasks.spawn(self._execute(run), name=f"run {run.task_id}")
         self._tasks[task] = run
         task.add_done_callback(self._done)
 
@@ -102,7 +103,7 @@ class Executor:
 
         task = _current_task()
         loop = asyncio.get_running_loop()
-        run.on_stop(lambda: None if loop.is_closed() else loop.call_soon_threadsafe(cancel))
+        run.on_stop(lambda: _context.call_soon(loop, cancel))
         try:
             arguments = capability.arguments(context, run.input)
             return self._result(await capability.handler(*arguments))
@@ -162,12 +163,12 @@ def _failed(error: BaseException) -> pb.AgentEvent:
     lines = traceback.format_exception(error)
     message = f"{type(error).__name__}: {error}"
     _log.warning("a handler failed: %s", message, exc_info=error)
-    return _failure("handler_error", message, retryable=True, trace="".join(lines)[-_MAX_TRACEBACK:])
+    return _failure(
+        "handler_error", message, retryable=True, trace="".join(lines)[-_MAX_TRACEBACK:]
+    )
 
 
-def _failure(
-    code: str, message: str, *, retryable: bool = False, trace: str = ""
-) -> pb.AgentEvent:
+def _failure(code: str, message: str, *, retryable: bool = False, trace: str = "") -> pb.AgentEvent:
     failure = pb.Failure(
         code=code,
         message=_text(message[:_MAX_MESSAGE]),

@@ -1,7 +1,7 @@
 """Tells the control plane that the agent lives, from threads that no handler can block.
 
-It is also how the agent notices that the control plane is gone without a word: a heartbeat that is not
-answered for a lease ends the session.
+It is also how the agent notices that the control plane is gone without a word: when no heartbeat
+was answered for a lease, the session ends.
 """
 
 import logging
@@ -9,9 +9,9 @@ import threading
 from collections.abc import Callable, Iterator
 
 import grpc
-
 from orchestra_protocol import agent_pb2 as pb
 from orchestra_protocol.agent_pb2_grpc import ModernAgentServiceStub
+
 from orchestra_sdk import _clock
 from orchestra_sdk._resources import Resources
 
@@ -42,9 +42,7 @@ class Heartbeat:
         self._answered_at = _clock.monotonic()
         self._round_trip = 0.0
 
-    def start(
-        self, stub: ModernAgentServiceStub, metadata: tuple[tuple[str, str], ...]
-    ) -> None:
+    def start(self, stub: ModernAgentServiceStub, metadata: tuple[tuple[str, str], ...]) -> None:
         """Beat until `stop`."""
         arguments = (stub, metadata)
         thread = threading.Thread(
@@ -56,9 +54,7 @@ class Heartbeat:
         """Beat no more."""
         self._stopped.set()
 
-    def _run(
-        self, stub: ModernAgentServiceStub, metadata: tuple[tuple[str, str], ...]
-    ) -> None:
+    def _run(self, stub: ModernAgentServiceStub, metadata: tuple[tuple[str, str], ...]) -> None:
         while not self._stopped.is_set():
             call = stub.StreamHeartbeat(self._beats(), metadata=metadata)
             try:

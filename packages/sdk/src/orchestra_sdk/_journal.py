@@ -1,7 +1,7 @@
 """Results on disk until the server has committed them, for agents that survive their own restart.
 
-One file per run: the stream message that still has to be sent. It is written beside, flushed to the disk
-and renamed, so a file is whole or not there.
+One file per run: the stream message that still has to be sent. It is written beside, flushed to
+the disk and renamed, so a file is whole or not there.
 """
 
 import fcntl
@@ -10,8 +10,8 @@ import os
 from pathlib import Path
 
 from google.protobuf.message import DecodeError
-
 from orchestra_protocol import agent_pb2 as pb
+
 from orchestra_sdk import _wire
 from orchestra_sdk._errors import StateInUse
 from orchestra_sdk._events import EventLog

@@ -1,8 +1,8 @@
 """What waits to be sent, on whichever stream there is.
 
 Handlers put events in from any thread; gRPC takes messages out through the iterator of the present
-stream. The first event after a pause goes at once; more of the same run are gathered for up to 20 ms or
-16 KiB. Without a stream everything simply stays, and handlers that say too much wait.
+stream. The first event after a pause goes at once; more of the same run are gathered for up to
+20 ms or 16 KiB. Without a stream everything simply stays, and handlers that say too much wait.
 """
 
 import heapq
@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 
 from orchestra_protocol import agent_pb2 as pb
+
 from orchestra_sdk import _clock, _wire
 from orchestra_sdk._events import BATCH_BYTES
 from orchestra_sdk._run import Run

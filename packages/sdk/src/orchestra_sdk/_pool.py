@@ -1,7 +1,7 @@
 """Daemon threads for plain-function handlers.
 
-Not `ThreadPoolExecutor`: the interpreter joins its threads at exit, so one handler that never returns
-would keep a stopped agent alive for ever.
+Not `ThreadPoolExecutor`: the interpreter joins its threads at exit, so one handler that never
+returns would keep a stopped agent alive for ever.
 """
 
 import asyncio

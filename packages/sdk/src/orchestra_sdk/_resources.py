@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import psutil
-
 from orchestra_protocol import agent_pb2 as pb
 
 

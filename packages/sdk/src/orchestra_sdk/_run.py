@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from orchestra_protocol import agent_pb2 as pb
+
 from orchestra_sdk import _clock, _values
 from orchestra_sdk._events import EventLog
 

@@ -1,4 +1,4 @@
-"""Joins the parts of a serving agent: event loop here, connection there, the outbox between them."""
+"""Joins the parts of a serving agent: event loop here, connection there, outbox between them."""
 
 import asyncio
 import logging
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestra_protocol import agent_pb2 as pb
+
 from orchestra_sdk import _target, _wire
 from orchestra_sdk._capability import Capability
 from orchestra_sdk._connection import Connection

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import grpc
-
 from orchestra_protocol import agent_pb2 as pb
 from orchestra_protocol.agent_pb2_grpc import ModernAgentServiceStub
+
 from orchestra_sdk import _wire
 from orchestra_sdk._channel import open_channel
 from orchestra_sdk._heartbeat import Heartbeat
@@ -58,7 +58,7 @@ class Session:
             registered = self._stub.RegisterAgent(
                 self._parts.registration, metadata=self._metadata, timeout=_ANSWER_SECONDS
             )
-            # A gateway in front of several control planes can keep an agent's calls together by this.
+            # By this a gateway can bring all calls of an agent to the same control plane.
             self._metadata = (*self._metadata, ("orchestra-agent-id", registered.agent_id))
             try:
                 self._follow(registered)

@@ -1,13 +1,14 @@
 """The runs this agent holds, and what the control plane's messages do to them.
 
-Called from the connection's thread; the executor is told through `on_start`. A message under an epoch
-that is not the run's is ignored.
+Called from the connection's thread; the executor is told through `on_start`. A message under an
+epoch that is not the run's is ignored.
 """
 
 from collections import OrderedDict
 from collections.abc import Callable
 
 from orchestra_protocol import agent_pb2 as pb
+
 from orchestra_sdk import _wire
 from orchestra_sdk._outbox import Outbox
 from orchestra_sdk._run import Run

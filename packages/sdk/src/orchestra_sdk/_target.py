@@ -1,4 +1,4 @@
-"""Where the control plane is and with which key: arguments, environment, credential file, local instance."""
+"""Where the control plane is: arguments, environment, enrolled credential, local instance."""
 
 import json
 import os
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import quote
 
 from orchestra_sdk._errors import NotConfigured
 
@@ -52,12 +53,17 @@ def credential_directory(env: Mapping[str, str]) -> Path:
     return Path(base) / "ai-orchestra" / "agents"
 
 
+def file_name(name: str) -> str:
+    """Return an agent's name as a file name, whatever is in it."""
+    return quote(name, safe="").replace(".", "%2E")
+
+
 def enrolled(directory: Path, name: str) -> Target | None:
     """Return the credential that `enroll` stored for the agent `name`."""
-    kept = _json(directory / f"{name}.json")
+    kept = _json(directory / (file_name(name) + ".json"))
     if kept is None:
         return None
-    certificate = directory / f"{name}.pem"
+    certificate = directory / (file_name(name) + ".pem")
     return Target(
         url=str(kept["grpc_url"]),
         key=str(kept["agent_key"]),

@@ -116,7 +116,7 @@ def plain(item: Any, path: str) -> Any:
         return str(item)
     if callable(dump := getattr(item, "model_dump", None)):  # pydantic, if the author has it
         return dump(mode="json")
-    if hasattr(item, "__struct_fields__"):  # msgspec, if the author has it
-        names = cast("tuple[str, ...]", item.__struct_fields__)
+    names = cast("tuple[str, ...] | None", getattr(item, "__struct_fields__", None))
+    if names is not None:  # msgspec, if the author has it
         return {name: getattr(item, name) for name in names}
     raise Unserialisable(f"{path}: {type(item).__name__} has no JSON form")

@@ -4,8 +4,8 @@ from typing import TypeVar
 
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.message import DecodeError, Message
-
 from orchestra_protocol import agent_pb2 as pb
+
 from orchestra_sdk import _clock
 
 _M = TypeVar("_M", bound=Message)
@@ -13,7 +13,12 @@ _PREFIX = "type.googleapis.com/"
 
 
 def wrap(
-    kind: pb.TaskType, payload: Message, *, agent_id: str, task_id: str = "", epoch: int = 0
+    kind: "pb.TaskType.ValueType",
+    payload: Message,
+    *,
+    agent_id: str,
+    task_id: str = "",
+    epoch: int = 0,
 ) -> pb.TaskMessage:
     """Return `payload` as a message of the stream."""
     return pb.TaskMessage(

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from orchestra_protocol import agent_pb2 as pb
+
 from orchestra_sdk import _clock
 
 
@@ -35,7 +36,7 @@ class Registry:
         self._changed = asyncio.Event()
 
     def register(self, registration: pb.RegisterAgentRequest) -> tuple[ConnectedAgent, bool]:
-        """Return the agent, and whether this is a new process that cannot have its tasks any more."""
+        """Return the agent, and whether it is a new process that has forgotten its tasks."""
         for agent in self.agents.values():
             if agent.registration.name == registration.name:
                 restarted = agent.registration.instance_id != registration.instance_id

@@ -5,9 +5,9 @@ from types import TracebackType
 from typing import Any, Self
 
 import grpc
-
 from orchestra_protocol import agent_pb2 as pb
 from orchestra_protocol.agent_pb2_grpc import add_ModernAgentServiceServicer_to_server
+
 from orchestra_sdk import _clock, _values, _wire
 from orchestra_sdk.testing._agents import ConnectedAgent, Registry
 from orchestra_sdk.testing._servicer import Servicer
@@ -92,7 +92,7 @@ class ControlPlane:
     async def submit(
         self,
         capability: str,
-        input: Any = None,  # noqa: A002 - the word of the protocol
+        input: Any = None,
         *,
         idempotency_key: str = "",
         max_attempts: int = 3,
@@ -176,7 +176,11 @@ class ControlPlane:
             agent.stream.send(_wire.wrap(pb.TASK_TYPE_DRAIN, drain, agent_id=agent.id))
 
     def tell(
-        self, task: SubmittedTask, agent: ConnectedAgent, kind: pb.TaskType, payload: Any
+        self,
+        task: SubmittedTask,
+        agent: ConnectedAgent,
+        kind: "pb.TaskType.ValueType",
+        payload: Any,
     ) -> None:
         """Send a message about a task; without a stream it is lost, as it would be."""
         if agent.stream is not None:

@@ -5,11 +5,12 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 import grpc
-
 from orchestra_protocol import agent_pb2 as pb
 from orchestra_protocol.agent_pb2_grpc import ModernAgentServiceServicer
-from orchestra_sdk import _clock, _wire
+
+from orchestra_sdk import _clock, _tasks, _wire
 from orchestra_sdk.testing._agents import ConnectedAgent
+from orchestra_sdk.testing._task import SubmittedTask
 
 if TYPE_CHECKING:
     from orchestra_sdk.testing._plane import ControlPlane
@@ -19,8 +20,8 @@ class Stream:
     """The server's end of one long stream."""
 
     def __init__(self) -> None:
-        self.outgoing: asyncio.Queue[pb.TaskMessage] = asyncio.Queue()
-        self.dropped = asyncio.Event()
+        self.outgoing: asyncio.Queue[pb.TaskMessage | None] = asyncio.Queue()
+        self.dropped = False
 
     def send(self, message: pb.TaskMessage) -> None:
         """Queue a message."""
@@ -28,7 +29,12 @@ class Stream:
 
     def drop(self) -> None:
         """Break the stream."""
-        self.dropped.set()
+        self.dropped = True
+        self.end()
+
+    def end(self) -> None:
+        """End the stream after what is queued."""
+        self.outgoing.put_nowait(None)
 
 
 class Servicer(ModernAgentServiceServicer):
@@ -65,39 +71,45 @@ class Servicer(ModernAgentServiceServicer):
 
     async def TaskBidirectionalStream(  # noqa: N802
         self, request_iterator: AsyncIterator[pb.TaskMessage], context: Any
-    ) -> None:
-        """Take the agent's messages in, and send it what the plane says, until either side ends."""
+    ) -> AsyncIterator[pb.TaskMessage]:
+        """Take the agent's messages in, send what the plane says, until either side ends."""
         await self._authenticate(context)
-        first = await anext(aiter(request_iterator))
-        hello = _wire.unwrap(first, pb.Hello)
+        hello = _wire.unwrap(await anext(aiter(request_iterator)), pb.Hello)
         agent = self._plane.registry.agents[hello.agent_id]
         stream = Stream()
         self._welcome(agent, hello, stream)
+        reader = _tasks.spawn(self._receive(agent, request_iterator), name="receive")
+        reader.add_done_callback(lambda _: stream.end())
         try:
-            await self._until_one_ends(
-                self._send(stream, context),
-                self._receive(agent, request_iterator),
-                stream.dropped.wait(),
-            )
+            while (message := await stream.outgoing.get()) is not None:
+                await self._plane.held_back()
+                yield message
         finally:
+            reader.cancel()
             self._left(agent, stream)
-        if stream.dropped.is_set():
+        if stream.dropped:
             await context.abort(grpc.StatusCode.UNAVAILABLE, "the stream was dropped by the test")
 
-    async def _until_one_ends(self, *coroutines: Any) -> None:
-        tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
-        try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+    async def AssignTask(  # noqa: N802
+        self, request: pb.AssignTaskRequest, context: Any
+    ) -> AsyncIterator[pb.TaskEvent]:
+        """Not for agents."""
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "submit with ControlPlane.submit")
+        yield pb.TaskEvent()
 
-    async def _send(self, stream: Stream, context: Any) -> None:
-        while True:
-            message = await stream.outgoing.get()
-            await self._plane.held_back()
-            await context.write(message)
+    async def ListAgents(  # noqa: N802
+        self, request: pb.ListAgentsRequest, context: Any
+    ) -> AsyncIterator[pb.Agent]:
+        """Not for agents."""
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "look at ControlPlane.registry")
+        yield pb.Agent()
+
+    async def GetRealTimeMetrics(  # noqa: N802
+        self, request: pb.MetricsRequest, context: Any
+    ) -> AsyncIterator[pb.MetricsSnapshot]:
+        """Not for agents."""
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "look at ConnectedAgent.heartbeats")
+        yield pb.MetricsSnapshot()
 
     async def _receive(
         self, agent: ConnectedAgent, messages: AsyncIterator[pb.TaskMessage]
@@ -113,13 +125,11 @@ class Servicer(ModernAgentServiceServicer):
         agent.stream, agent.draining = stream, False
         held = {(item.task_id, item.epoch) for item in hello.running}
         resumed: list[pb.ResumedTask] = []
-        missed = []
+        missed: list[SubmittedTask] = []
         for task in self._plane.running_on(agent.id):
             if (task.id, task.epoch) in held:
                 resumed.append(
-                    pb.ResumedTask(
-                        task_id=task.id, epoch=task.epoch, sequence=len(task.events)
-                    )
+                    pb.ResumedTask(task_id=task.id, epoch=task.epoch, sequence=len(task.events))
                 )
             else:
                 missed.append(task)

@@ -1,18 +1,18 @@
 """Serves an agent beside a test."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
+from orchestra_sdk import _tasks
 from orchestra_sdk._agent import Agent
 from orchestra_sdk.testing._plane import ConnectedAgent, ControlPlane
 
 
 @asynccontextmanager
-async def serving(agent: Agent, plane: ControlPlane) -> AsyncIterator[ConnectedAgent]:
+async def serving(agent: Agent, plane: ControlPlane) -> AsyncGenerator[ConnectedAgent]:
     """Serve `agent` on the present event loop while the block runs, connected from its start."""
-    loop = asyncio.get_running_loop()
-    served = loop.create_task(agent.serve(url=plane.url, key=plane.key), name=f"agent {agent.name}")
+    served = _tasks.spawn(agent.serve(url=plane.url, key=plane.key), name=f"agent {agent.name}")
     try:
         yield await _connected(agent, plane, served)
     finally:
@@ -24,7 +24,7 @@ async def serving(agent: Agent, plane: ControlPlane) -> AsyncIterator[ConnectedA
 async def _connected(
     agent: Agent, plane: ControlPlane, served: "asyncio.Task[None]"
 ) -> ConnectedAgent:
-    waiting = asyncio.ensure_future(plane.agent(agent.name))
+    waiting = _tasks.spawn(plane.agent(agent.name), name="wait for the agent")
     await asyncio.wait({waiting, served}, return_when=asyncio.FIRST_COMPLETED)
     if not waiting.done():
         waiting.cancel()

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from orchestra_protocol import agent_pb2 as pb
+
 from orchestra_sdk import _values
 from orchestra_sdk._errors import AgentError
 
