@@ -150,7 +150,10 @@ class Settings:
     @property
     def runtime_dir(self) -> Path:
         """A short path for sockets, of which the system allows about 100 characters."""
-        parent = os.environ.get("XDG_RUNTIME_DIR") or f"/tmp/orchestra-{os.getuid()}"  # noqa: S108 - made 0700 and checked
+        parent = os.environ.get("XDG_RUNTIME_DIR", "")
+        if os.getuid() == 0 or not parent:
+            # PostgreSQL, which will not be root, cannot enter root's XDG_RUNTIME_DIR.
+            parent = f"/tmp/orchestra-{os.getuid()}"  # noqa: S108 - the owner is checked
         digest = hashlib.sha256(str(self.data_dir.resolve()).encode()).hexdigest()[:8]
         return Path(parent) / f"ao-{digest}"
 
