@@ -1,0 +1,489 @@
+"""What an agent does when the network, the control plane or its own handler misbehaves."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from orchestra_protocol import agent_pb2 as pb
+from orchestra_sdk import AccessDenied, Agent, Context, NotConfigured, SyncContext, TaskCancelled
+from orchestra_sdk.testing import ControlPlane, TaskFailed, serving
+
+pytestmark = pytest.mark.anyio
+
+BOUND = 10.0
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(BOUND):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+@asynccontextmanager
+async def serving_elsewhere(agent: Agent, plane: ControlPlane) -> AsyncIterator[None]:
+    """Serve on an event loop in a thread, so that a handler may block that loop."""
+
+    def serve() -> None:
+        asyncio.run(agent.serve(url=plane.url, key=plane.key))
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    await plane.agent(agent.name)
+    try:
+        yield
+    finally:
+        agent.stop()
+        agent.stop()
+        await asyncio.to_thread(thread.join, BOUND)
+
+
+def counter(agent: Agent) -> asyncio.Event:
+    """Declare a handler that counts in words, and stops half way until the event is set."""
+    onward = asyncio.Event()
+
+    @agent.task("count")
+    async def count(ctx: Context, input: int) -> int:
+        for number in range(input):
+            await ctx.emit(f"{number} ")
+            if number == input // 2:
+                await onward.wait()
+        return input
+
+    return onward
+
+
+def words(upto: int) -> str:
+    return "".join(f"{number} " for number in range(upto))
+
+
+async def test_a_stream_dropped_in_mid_answer_loses_and_doubles_nothing(
+    plane: ControlPlane,
+) -> None:
+    agent = Agent("count")
+    onward = counter(agent)
+    async with serving(agent, plane) as connected:
+        task = await plane.submit("count", 400)
+        await task.wait_for(lambda task: len(task.events) == 201)
+        plane.drop_streams()
+        onward.set()
+        await until(lambda: len(connected.hellos) == 2)
+        assert await task.result() == 400
+    assert task.text == words(400)
+    assert (task.attempt, task.gaps, task.duplicates, task.refused) == (1, [], 0, 0)
+    held = connected.hellos[1].running
+    assert [(item.task_id, item.epoch) for item in held] == [(task.id, 2)]
+
+
+async def test_streams_dropped_again_and_again_lose_nothing(plane: ControlPlane) -> None:
+    agent = Agent("count")
+
+    @agent.task("slow")
+    async def slow(ctx: Context, input: int) -> int:
+        for number in range(input):
+            await ctx.emit(f"{number} ")
+            await asyncio.sleep(0.001)
+        return input
+
+    async with serving(agent, plane) as connected:
+        tasks = [await plane.submit("slow", 600) for _ in range(5)]
+        for number in range(5):
+            await until(lambda: all(len(task.events) >= number * 100 for task in tasks))
+            plane.drop_streams()
+            await until(lambda: len(connected.hellos) == number + 2)
+        assert [await task.result() for task in tasks] == [600] * 5
+    assert [task.text for task in tasks] == [words(600)] * 5
+    assert all(task.attempt == 1 and not task.gaps for task in tasks)
+
+
+async def test_events_whose_acknowledgement_was_lost_are_not_kept_twice(
+    plane: ControlPlane,
+) -> None:
+    agent = Agent("count")
+    onward = counter(agent)
+    async with serving(agent, plane):
+        plane.acknowledging = False
+        task = await plane.submit("count", 100)
+        await task.wait_for(lambda task: len(task.events) == 51)
+        plane.drop_streams()
+        plane.acknowledging = True
+        onward.set()
+        assert await task.result() == 100
+    assert task.text == words(100)
+    assert (task.gaps, task.duplicates) == ([], 0)
+
+
+async def test_a_result_is_held_until_it_is_acknowledged_for_good(plane: ControlPlane) -> None:
+    agent = Agent("count")
+    counter(agent).set()
+    async with serving(agent, plane) as connected:
+        plane.acknowledging = False
+        task = await plane.submit("count", 3)
+        assert await task.result() == 3
+        plane.drop_streams()
+        await until(lambda: len(connected.hellos) == 2)
+        assert [item.task_id for item in connected.hellos[1].running] == [task.id]
+        plane.acknowledging = True
+        plane.drop_streams()
+        await until(lambda: len(connected.hellos) == 3)
+        assert list(connected.hellos[2].running) == []  # the welcome had not named it any more
+
+
+async def test_a_restarted_control_plane_finds_the_answer_going_on(plane: ControlPlane) -> None:
+    agent = Agent("count")
+    onward = counter(agent)
+    async with serving(agent, plane):
+        task = await plane.submit("count", 200)
+        await task.wait_for(lambda task: len(task.events) == 101)
+        await plane.restart()
+        onward.set()
+        assert await task.result() == 200
+    assert task.text == words(200)
+    assert task.attempt == 1
+
+
+async def test_an_agent_started_before_the_control_plane_waits_for_it() -> None:
+    plane = ControlPlane()
+    await plane.start()
+    await plane.stop()
+    agent = Agent("early")
+    counter(agent).set()
+    try:
+        async with asyncio.timeout(BOUND):
+            starting = asyncio.ensure_future(agent.serve(url=plane.url, key=plane.key))
+            await asyncio.sleep(0)
+            await plane.start()
+            task = await plane.submit("count", 2)
+            assert await task.result() == 2
+            agent.stop()
+            await starting
+    finally:
+        await plane.stop()
+
+
+async def test_a_cancelled_async_handler_cleans_up_and_ends_cancelled(plane: ControlPlane) -> None:
+    agent = Agent("cancel")
+    seen: list[str] = []
+
+    @agent.task("wait")
+    async def wait(ctx: Context) -> None:
+        await ctx.emit("started")
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            seen.append(str(ctx.cancelled))
+            await ctx.emit(" cleaned up")
+            raise
+
+    async with serving(agent, plane):
+        task = await plane.submit("wait")
+        await task.wait_for(lambda task: bool(task.events))
+        task.cancel("enough")
+        with pytest.raises(TaskFailed, match="cancelled"):
+            await task.result()
+    assert seen == ["True"]
+    assert task.text == "started cleaned up"
+    assert task.events[-1].cancelled.reason == "enough"
+
+
+async def test_a_cancelled_plain_function_leaves_at_its_next_word(plane: ControlPlane) -> None:
+    agent = Agent("cancel")
+    seen: list[type[BaseException]] = []
+
+    @agent.task("talk")
+    def talk(ctx: SyncContext) -> None:
+        try:
+            while True:
+                ctx.emit("on and on ")
+        except TaskCancelled as error:
+            seen.append(type(error))
+            raise
+
+    async with serving(agent, plane):
+        task = await plane.submit("talk")
+        await task.wait_for(lambda task: bool(task.events))
+        task.cancel()
+        with pytest.raises(TaskFailed, match="cancelled"):
+            await task.result()
+    assert seen == [TaskCancelled]
+
+
+async def test_a_handler_may_answer_although_it_was_cancelled(plane: ControlPlane) -> None:
+    agent = Agent("stubborn")
+
+    @agent.task("finish")
+    async def finish(ctx: Context) -> str:
+        await ctx.emit("started")
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            return "partial"
+        return "never"
+
+    async with serving(agent, plane):
+        task = await plane.submit("finish")
+        await task.wait_for(lambda task: bool(task.events))
+        task.cancel()
+        assert await task.result() == "partial"
+
+
+async def test_a_cancellation_of_the_handlers_own_making_is_a_failure(plane: ControlPlane) -> None:
+    agent = Agent("own")
+
+    @agent.task("own")
+    async def own(ctx: Context) -> None:
+        raise asyncio.CancelledError
+
+    async with serving(agent, plane):
+        task = await plane.submit("own", max_attempts=1)
+        with pytest.raises(TaskFailed, match="handler_error"):
+            await task.result()
+
+
+async def test_a_revoked_run_is_stopped_and_the_next_lease_begins_anew(plane: ControlPlane) -> None:
+    agent = Agent("revoke")
+    stopped: list[int] = []
+
+    @agent.task("work")
+    async def work(ctx: Context) -> str:
+        await ctx.emit(f"attempt {ctx.attempt}")
+        if ctx.attempt == 1:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                stopped.append(ctx.epoch)
+                await ctx.emit("nobody hears this")
+                raise
+        return "done"
+
+    async with serving(agent, plane):
+        task = await plane.submit("work")
+        await task.wait_for(lambda task: bool(task.events))
+        task.revoke()
+        assert await task.result() == "done"
+    assert stopped == [2]
+    assert (task.attempt, task.epoch, task.text) == (2, 4, "attempt 2")
+    assert task.refused == 0
+
+
+async def test_a_lease_that_the_welcome_does_not_name_is_given_up(plane: ControlPlane) -> None:
+    plane.lease_seconds = 0.05  # the plane takes the task away before the agent is back
+    agent = Agent("away")
+    stopped = asyncio.Event()
+
+    @agent.task("work")
+    async def work(ctx: Context) -> str:
+        await ctx.emit("started")
+        if ctx.attempt == 1:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                stopped.set()
+        return "done"
+
+    async with serving(agent, plane):
+        task = await plane.submit("work")
+        await task.wait_for(lambda task: bool(task.events))
+        await plane.stop()
+        await task.wait_for(lambda task: task.state == "queued")
+        await plane.start()
+        assert await task.result() == "done"
+        assert stopped.is_set()
+    assert task.attempt == 2
+
+
+async def test_an_assignment_that_comes_twice_runs_once(plane: ControlPlane) -> None:
+    agent = Agent("twice")
+    started: list[str] = []
+    onward = asyncio.Event()
+
+    @agent.task("work")
+    async def work(ctx: Context) -> int:
+        started.append(ctx.task_id)
+        await onward.wait()
+        return len(started)
+
+    async with serving(agent, plane) as connected:
+        task = await plane.submit("work")
+        await until(lambda: bool(started))
+        plane.assign(task, connected)
+        onward.set()
+        assert await task.result() == 1
+        plane.assign(task, connected)  # and once more after its end
+        other = await plane.submit("work")
+        assert await other.result() == 2
+    assert started == [task.id, other.id]
+
+
+async def test_a_handler_waits_while_nobody_acknowledges(plane: ControlPlane) -> None:
+    agent = Agent("flood")
+    said: list[int] = []
+
+    @agent.task("flood")
+    async def flood(ctx: Context, input: int) -> int:
+        for number in range(input):
+            await ctx.emit("x" * 1000)
+            said.append(number)
+        return input
+
+    async with serving(agent, plane):
+        plane.acknowledging = False
+        task = await plane.submit("flood", 3000)
+        await task.wait_for(lambda task: len(task.events) >= 1000)
+        await until(lambda: len(said) == len(task.events))
+        assert len(said) < 1100  # 1 MiB of 1,000-character events
+        plane.acknowledging = True
+        plane.drop_streams()
+        assert await task.result() == 3000
+    assert len(task.text) == 3_000_000
+
+
+async def test_a_handler_that_blocks_the_event_loop_does_not_look_dead(
+    plane: ControlPlane,
+) -> None:
+    agent = Agent("blocks")
+    release = threading.Event()
+
+    @agent.task("block")
+    async def block(ctx: Context) -> str:
+        await ctx.emit("blocking")
+        release.wait(BOUND)  # blocking on purpose: this is the mistake that authors make
+        return "done"
+
+    async with serving_elsewhere(agent, plane):
+        connected = await plane.agent("blocks")
+        task = await plane.submit("block")
+        await task.wait_for(lambda task: task.text == "blocking")
+        before = len(connected.heartbeats)
+        await until(lambda: len(connected.heartbeats) >= before + 5)
+        assert connected.heartbeats[-1].slots_in_use == 1
+        release.set()
+        assert await task.result() == "done"
+    assert len(connected.hellos) == 1
+
+
+async def test_heartbeats_carry_real_figures_and_the_round_trip(plane: ControlPlane) -> None:
+    agent = Agent("beats")
+    counter(agent)
+    async with serving(agent, plane) as connected:
+        await until(lambda: len(connected.heartbeats) >= 3)
+    last = connected.heartbeats[-1]
+    assert 0 < last.resources.memory_usage < 1
+    assert 0 < last.resources.disk_usage <= 1
+    assert 0 <= last.resources.cpu_usage <= 1
+    assert last.round_trip_seconds > 0
+    assert [beat.sequence for beat in connected.heartbeats[:3]] == [1, 2, 3]
+
+
+async def test_a_control_plane_that_falls_silent_is_left_and_found_again(
+    plane: ControlPlane,
+) -> None:
+    plane.lease_seconds = 0.3
+    agent = Agent("silence")
+    counter(agent).set()
+    async with serving(agent, plane) as connected:
+        plane.delay_seconds = 30
+        await until(lambda: connected.stream is None or len(connected.hellos) > 1)
+        plane.delay_seconds = 0
+        task = await plane.submit("count", 2)
+        assert await task.result() == 2
+        assert len(connected.hellos) >= 2
+
+
+async def test_a_draining_control_plane_is_left_with_the_tasks_going_on(
+    plane: ControlPlane,
+) -> None:
+    agent = Agent("drained")
+    onward = counter(agent)
+    async with serving(agent, plane) as connected:
+        task = await plane.submit("count", 10)
+        await task.wait_for(lambda task: bool(task.events))
+        plane.drain(connected)
+        await until(lambda: len(connected.hellos) == 2)
+        onward.set()
+        assert await task.result() == 10
+    assert task.text == words(10)
+
+
+async def test_a_key_that_never_worked_is_fatal_and_says_so(plane: ControlPlane) -> None:
+    plane.denying = True
+    agent = Agent("denied")
+    counter(agent)
+    with pytest.raises(AccessDenied, match="does not accept this agent's key"):
+        await agent.serve(url=plane.url, key="wrong")
+
+
+async def test_a_key_that_worked_before_is_tried_again(plane: ControlPlane) -> None:
+    agent = Agent("denied")
+    counter(agent).set()
+    async with serving(agent, plane) as connected:
+        plane.denying = True
+        plane.drop_streams()
+        await until(lambda: connected.stream is None)
+        plane.denying = False
+        task = await plane.submit("count", 1)
+        assert await task.result() == 1
+
+
+async def test_a_wrong_address_is_fatal_and_says_what_would_be_right() -> None:
+    agent = Agent("lost")
+    counter(agent)
+    with pytest.raises(NotConfigured, match="use http://, https://"):
+        await agent.serve(url="ftp://127.0.0.1", key="key")
+
+
+async def test_stopping_waits_for_the_running_task_and_takes_nothing_new(
+    plane: ControlPlane,
+) -> None:
+    agent = Agent("leaves")
+    onward = counter(agent)
+    served = asyncio.ensure_future(agent.serve(url=plane.url, key=plane.key))
+    connected = await plane.agent("leaves")
+    task = await plane.submit("count", 4)
+    await task.wait_for(lambda task: bool(task.events))
+    agent.stop()
+    await until(lambda: connected.draining)
+    late = await plane.submit("count", 1)
+    onward.set()
+    await asyncio.wait_for(served, BOUND)
+    assert await task.result() == 4
+    assert late.state == "queued"
+
+
+async def test_stopping_does_not_wait_longer_than_the_grace_period(plane: ControlPlane) -> None:
+    agent = Agent("leaves", grace_seconds=0.1)
+    never = threading.Event()
+
+    @agent.task("stuck")
+    def stuck(ctx: SyncContext) -> None:
+        ctx.emit("stuck")
+        never.wait(BOUND)
+
+    served = asyncio.ensure_future(agent.serve(url=plane.url, key=plane.key))
+    task = await plane.submit("stuck")
+    await plane.agent("leaves")
+    await task.wait_for(lambda task: bool(task.events))
+    agent.stop()
+    await asyncio.wait_for(served, BOUND)
+    await task.wait_for(lambda task: task.state == "queued")  # a retryable failure ended the lease
+    never.set()
+
+
+async def test_messages_of_another_epoch_are_ignored(plane: ControlPlane) -> None:
+    agent = Agent("epochs")
+    onward = counter(agent)
+    async with serving(agent, plane) as connected:
+        task = await plane.submit("count", 2)
+        await task.wait_for(lambda task: bool(task.events))
+        task.epoch -= 1
+        plane.tell(task, connected, pb.TASK_TYPE_CANCEL, pb.Cancel(reason="old"))
+        plane.tell(task, connected, pb.TASK_TYPE_REVOKE, pb.Revoke(reason="old"))
+        task.epoch += 1
+        other: Any = await plane.submit("count", 0)
+        assert await other.result() == 0  # the stream is in order: the two were received before
+        onward.set()
+        assert await task.result() == 2
+
