@@ -26,6 +26,9 @@ from orchestra.foundation.settings import Settings
 log = structlog.get_logger(__name__)
 
 TASKS, EVENTS, METRICS, LOGS = "TASKS", "EVENTS", "METRICS", "LOGS"
+# What EVENTS has stored is sent on under this prefix, with its sequence: who listens there before
+# reading the stream misses nothing, and knows where to go on after a loss.
+LIVE_PREFIX = "live."
 # Longer than any reconnect, so that what is sent again after one is recognised.
 DUPLICATE_WINDOW_SECONDS = 120
 PUBLISH_TIMEOUT_SECONDS = 5.0
@@ -206,6 +209,7 @@ def _stream(
         num_replicas=settings.nats_replicas,
         duplicate_window=DUPLICATE_WINDOW_SECONDS,
         allow_direct=True,
+        republish=api.RePublish(src=subject, dest=LIVE_PREFIX + subject) if name == EVENTS else None,
     )
 
 
