@@ -1,4 +1,4 @@
-"""Small secret files that only their owner may read, made once even if two processes start together."""
+"""Small secret files that only their owner may read, made once however many processes start."""
 
 import os
 from collections.abc import Callable

@@ -20,7 +20,7 @@ async def insert(tx: Transaction, entry: Entry, *, previous_hash: bytes, hash: b
         f"""
         INSERT INTO audit_log ({_COLUMNS}, previous_hash, hash)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
-        """,  # noqa: S608 - the columns are a constant of this module
+        """,
         entry.at,
         entry.actor_kind,
         entry.actor_id,
@@ -42,7 +42,7 @@ async def rows_after(tx: Transaction, row_id: int, *, limit: int) -> list[Chaine
         f"""
         SELECT id, {_COLUMNS}, previous_hash, hash
         FROM audit_log WHERE id > $1 ORDER BY id LIMIT $2
-        """,  # noqa: S608 - the columns are a constant of this module
+        """,
         row_id,
         limit,
     )
@@ -63,7 +63,7 @@ async def newest(
         SELECT id, {_COLUMNS}, previous_hash, hash
         FROM audit_log WHERE {" AND ".join(conditions)}
         ORDER BY id DESC LIMIT {limit:d}
-        """,  # noqa: S608 - constants of this module and an integer
+        """,
         *values,
     )
     return [_chained(row) for row in rows]

@@ -21,8 +21,8 @@ from orchestra.features.identity.types import (
 from orchestra.foundation.auth import Permission, Role
 from orchestra.foundation.database import Row, Transaction
 
-_USER = """u.id, u.username, u.email, u.display_name, u.avatar_url, u.role, u.status::text AS status, u.is_system,
-    u.preferences, u.created_at, u.last_login_at"""
+_USER = """u.id, u.username, u.email, u.display_name, u.avatar_url, u.role,
+    u.status::text AS status, u.is_system, u.preferences, u.created_at, u.last_login_at"""
 _KEY = "k.id, k.user_id, k.name, k.scopes, k.created_at, k.expires_at, k.last_used_at"
 _CHANGEABLE = frozenset(
     {"email", "display_name", "role", "status", "password_hash", "preferences", "last_login_at"}
@@ -45,10 +45,10 @@ async def insert_user(tx: Transaction, user_id: uuid.UUID, new: NewUser, *, now:
     try:
         row = await tx.fetch_one(
             f"""
-            INSERT INTO users_v2 AS u
-                (id, username, email, display_name, role, is_system, password_hash, created_at, updated_at)
+            INSERT INTO users_v2 AS u (id, username, email, display_name, role, is_system,
+                password_hash, created_at, updated_at)
             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8) RETURNING {_USER}
-            """,  # noqa: S608 - constants of this module
+            """,
             user_id,
             new.username,
             new.email,
@@ -68,19 +68,23 @@ async def user_by_id(
     tx: Transaction, user_id: uuid.UUID, *, for_update: bool = False
 ) -> User | None:
     row = await tx.fetch_one(
-        f"SELECT {_USER} FROM users_v2 u WHERE id = $1 {'FOR UPDATE' if for_update else ''}",  #
-        noqa: S608 user_id, ) return _user(row) if row else None
+        f"SELECT {_USER} FROM users_v2 u WHERE id = $1 {'FOR UPDATE' if for_update else ''}",
+        user_id,
+    )
+    return _user(row) if row else None
 
 
 async def user_with_password(tx: Transaction, username: str) -> tuple[User, str | None] | None:
     """The account of that name in any case, and its password hash."""
     row = await tx.fetch_one(
-        f"SELECT {_USER}, u.password_hash FROM users_v2 u WHERE lower(username) = lower($1)",  #
-        noqa: S608 username, ) return (_user(row), row["password_hash"]) if row else None
+        f"SELECT {_USER}, u.password_hash FROM users_v2 u WHERE lower(username) = lower($1)",
+        username,
+    )
+    return (_user(row), row["password_hash"]) if row else None
 
 
 async def system_user(tx: Transaction) -> User | None:
-    row = await tx.fetch_one(f"SELECT {_USER} FROM users_v2 u WHERE is_system")  # noqa: S608
+    row = await tx.fetch_one(f"SELECT {_USER} FROM users_v2 u WHERE is_system")
     return _user(row) if row else None
 
 
@@ -93,8 +97,9 @@ async def update_user(
     columns = [f"{name} = ${number}" for number, name in enumerate(changes, start=3)]
     row = await tx.fetch_one(
         f"""
-        UPDATE users_v2 u SET {", ".join([*columns, "updated_at = $2"])} WHERE id = $1 RETURNING {_USER}
-        """,  # noqa: S608 - column names from the set above
+        UPDATE users_v2 u SET {", ".join([*columns, "updated_at = $2"])}
+        WHERE id = $1 RETURNING {_USER}
+        """,
         user_id,
         now,
         *changes.values(),
@@ -110,10 +115,10 @@ async def list_users(
         f"""
         SELECT {_USER} FROM users_v2 u
         WHERE NOT is_system AND ($1::uuid IS NULL OR id < $1)
-          AND ($2::text IS NULL OR strpos(lower(username || ' ' || display_name || ' ' || coalesce(email, '')),
-                                          lower($2)) > 0)
+          AND ($2::text IS NULL OR strpos(
+              lower(username || ' ' || display_name || ' ' || coalesce(email, '')), lower($2)) > 0)
         ORDER BY id DESC LIMIT $3
-        """,  # noqa: S608 - constants of this module
+        """,
         before,
         search,
         limit,
@@ -146,7 +151,8 @@ async def insert_login(
 ) -> None:  # fmt: skip
     await tx.execute(
         """
-        INSERT INTO logins (id, user_id, token_hash, created_at, last_seen_at, expires_at, ip, user_agent)
+        INSERT INTO logins
+            (id, user_id, token_hash, created_at, last_seen_at, expires_at, ip, user_agent)
         VALUES ($1, $2, $3, $4, $4, $5, $6, $7)
         """,
         login_id,
@@ -164,11 +170,12 @@ async def active_login(
 ) -> tuple[Login, User] | None:
     row = await tx.fetch_one(
         f"""
-        SELECT l.id AS login_id, l.created_at AS login_created_at, l.last_seen_at, l.ip, l.user_agent, {_USER}
+        SELECT l.id AS login_id, l.created_at AS login_created_at, l.last_seen_at, l.ip,
+            l.user_agent, {_USER}
         FROM logins l JOIN users_v2 u ON u.id = l.user_id
-        WHERE l.token_hash = $1 AND l.revoked_at IS NULL AND l.expires_at > $2 AND l.last_seen_at > $3
-          AND u.status = 'active'
-        """,  # noqa: S608 - constants of this module
+        WHERE l.token_hash = $1 AND l.revoked_at IS NULL AND l.expires_at > $2
+          AND l.last_seen_at > $3 AND u.status = 'active'
+        """,
         token_hash,
         now,
         idle_since,
@@ -275,12 +282,12 @@ async def active_key(
     """The key, the hash of its secret and its owner."""
     row = await tx.fetch_one(
         f"""
-        SELECT k.id AS key_id, k.name, k.scopes, k.secret_hash, k.created_at AS key_created_at, k.expires_at,
-            k.last_used_at, {_USER}
+        SELECT k.id AS key_id, k.name, k.scopes, k.secret_hash, k.created_at AS key_created_at,
+            k.expires_at, k.last_used_at, {_USER}
         FROM api_keys k JOIN users_v2 u ON u.id = k.user_id
         WHERE k.id = $1 AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > $2)
           AND u.status = 'active'
-        """,  # noqa: S608 - constants of this module
+        """,
         key_id,
         now,
     )
@@ -313,7 +320,7 @@ async def list_keys(tx: Transaction, user_id: uuid.UUID, *, limit: int) -> list[
         f"""
         SELECT {_KEY} FROM api_keys k WHERE user_id = $1 AND revoked_at IS NULL
         ORDER BY created_at DESC, id DESC LIMIT $2
-        """,  # noqa: S608 - constants of this module
+        """,
         user_id,
         limit,
     )
@@ -370,7 +377,8 @@ async def use_link(tx: Transaction, token_hash: bytes, *, now: datetime) -> Link
     row = await tx.fetch_one(
         """
         UPDATE signin_links SET used_at = $2
-        WHERE token_hash = $1 AND used_at IS NULL AND expires_at > $2 RETURNING purpose, user_id, expires_at
+        WHERE token_hash = $1 AND used_at IS NULL AND expires_at > $2
+        RETURNING purpose, user_id, expires_at
         """,
         token_hash,
         now,
@@ -398,13 +406,15 @@ async def count_attempt(
     longest_seconds: float,
     window_seconds: float,
 ) -> float | None:
-    """Counts an attempt; while the key is blocked it counts nothing and returns the seconds left."""
+    """Counts an attempt; while the key is blocked it returns the seconds left instead."""
     counted = await tx.fetch_value(
         """
         INSERT INTO login_throttle AS t (key, failures, updated_at) VALUES ($1, 1, $2)
         ON CONFLICT (key) DO UPDATE SET
             updated_at = $2,
-            failures = CASE WHEN t.updated_at < $2 - make_interval(secs => $5) THEN 1 ELSE t.failures + 1 END,
+            failures = CASE
+                WHEN t.updated_at < $2 - make_interval(secs => $5) THEN 1 ELSE t.failures + 1
+            END,
             blocked_until = CASE
                 WHEN t.updated_at >= $2 - make_interval(secs => $5) AND t.failures + 1 >= $3
                 THEN $2 + make_interval(secs => least($4, 2.0 ^ least(t.failures + 1 - $3, 30)))
@@ -432,7 +442,8 @@ async def take_back_attempt(tx: Transaction, key: bytes, *, forget: bool) -> Non
         return
     await tx.execute(
         """
-        UPDATE login_throttle SET failures = greatest(failures - 1, 0), blocked_until = NULL WHERE key = $1
+        UPDATE login_throttle SET failures = greatest(failures - 1, 0), blocked_until = NULL
+        WHERE key = $1
         """,
         key,
     )
@@ -446,10 +457,8 @@ async def purge(tx: Transaction, *, ended_before: datetime, attempts_before: dat
 
 
 def _user(row: Row) -> User:
-    names = (
-        "id", "username", "email", "display_name", "avatar_url", "is_system", "preferences",
-        "created_at", "last_login_at", )  # fmt: skip return User( role=Role(row["role"]),
-        status=UserStatus(row["status"]), **{name: row[name] for name in names}, )
+    values = {name: row[name] for name in User.__slots__}
+    return User(**{**values, "role": Role(row["role"]), "status": UserStatus(row["status"])})
 
 
 def _key(row: Row) -> ApiKey:

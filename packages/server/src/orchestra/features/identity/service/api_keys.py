@@ -7,7 +7,7 @@ from orchestra.features import audit
 from orchestra.features.identity import repository
 from orchestra.features.identity.errors import TooManyKeys
 from orchestra.features.identity.service.authenticator import API_KEY_PREFIX
-from orchestra.features.identity.service.secrets import MintedKey, mint_key, parse_key
+from orchestra.features.identity.service.secrets import MintedKey, ParsedKey, mint_key, parse_key
 from orchestra.features.identity.types import ApiKey, NewUser, User
 from orchestra.foundation import clock, ids, keyfiles
 from orchestra.foundation.auth import SYSTEM, Actor, Permission, Role
@@ -96,16 +96,20 @@ async def _local_user(tx: Transaction) -> User:
 
 
 async def _still_good(tx: Transaction, user: User, path: Path) -> bool:
-    try:
-        parsed = parse_key(API_KEY_PREFIX, path.read_text().strip())
-    except (OSError, UnicodeDecodeError):
-        return False
+    parsed = _read_key(path)
     found = await repository.active_key(tx, parsed.id, now=clock.now()) if parsed else None
     if parsed is None or found is None or found[2].id != user.id or not parsed.matches(found[1]):
         return False
-    path.chmod(0o600)
     await repository.set_key_scopes(tx, parsed.id, list(Permission))
     return True
+
+
+def _read_key(path: Path) -> ParsedKey | None:
+    try:
+        path.chmod(0o600)
+        return parse_key(API_KEY_PREFIX, path.read_text().strip())
+    except (OSError, UnicodeDecodeError):
+        return None
 
 
 async def _replace_local_key(tx: Transaction, user: User) -> MintedKey:

@@ -186,7 +186,7 @@ class _Cache:
         return entry[0]
 
     def put(self, key: bytes, actor: Actor, *, generation: int) -> None:
-        """Keeps an answer, unless something was revoked since `generation`: it may be from before."""
+        """Keeps an answer, unless something was revoked since it was looked up."""
         if generation != self.generation:
             return
         self._entries[key] = (actor, clock.monotonic() + CACHE_SECONDS)

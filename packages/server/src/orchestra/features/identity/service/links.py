@@ -1,4 +1,4 @@
-"""One-time links: the first administrator's, and those that let an invited person choose a password."""
+"""One-time links: the first administrator's, and those of people who choose a password."""
 
 import uuid
 from datetime import timedelta
