@@ -1,0 +1,200 @@
+"""`orchestra task`: submit work to agents and follow it."""
+
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from orchestra_cli import ids, output
+from orchestra_cli.errors import CliError, UsageError
+from orchestra_cli.session import Session, application, command
+
+if TYPE_CHECKING:
+    from orchestra_cli.follow import Finished
+
+app = application("Submit tasks to agents and follow them.")
+
+MAX_BATCH = 1000
+COLUMNS = {
+    "id": "ID",
+    "capability": "CAPABILITY",
+    "state": "STATE",
+    "priority": "PRIORITY",
+    "attempt": "ATTEMPT",
+    "agent_name": "AGENT",
+    "created_at": "CREATED",
+}
+TaskId = Annotated[str, typer.Argument(metavar="ID", help="The id of the task.")]
+
+
+class Priority(StrEnum):
+    LOW = "low"
+    NORMAL = "normal"
+    HIGH = "high"
+    CRITICAL = "critical"
+
+
+@command(app, "submit")
+def submit(
+    session: Session,
+    capability: Annotated[str, typer.Argument(help="What an agent must be able to do.")],
+    task_input: Annotated[
+        str,
+        typer.Option(
+            "--input", metavar="JSON", help="The input; `@file` and `-` (stdin) work too."
+        ),
+    ] = "null",
+    priority: Annotated[Priority, typer.Option(help="Which tasks go first.")] = Priority.NORMAL,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Wait for the end, print results.")
+    ] = False,
+    count: Annotated[int, typer.Option(min=1, max=100_000, help="Submit it so many times.")] = 1,
+    idempotency_key: Annotated[
+        str | None, typer.Option(metavar="KEY", help="The same key submits the same task once.")
+    ] = None,
+) -> None:
+    """Submit a task. Prints its id, or with --follow its result."""
+    if idempotency_key is not None and count > 1:
+        raise UsageError("--idempotency-key names one task, --count asks for many.")
+    task = {
+        "capability": capability,
+        "input": _read_input(task_input),
+        "priority": priority.value,
+    }
+    if count > 1:
+        _submit_many(session, task, count, follow=follow)
+        return
+    submitted: dict[str, Any] = session.api.request(
+        "POST", "/api/tasks", body=task, idempotency_key=idempotency_key or ids.new_key()
+    )
+    if follow:
+        _follow(session, submitted["id"])
+    elif session.json:
+        output.write_json(submitted)
+    else:
+        output.write(f"{submitted['id']}\n")
+
+
+@command(app, "get")
+def get(session: Session, task_id: TaskId) -> None:
+    """Show a task with its attempts and result."""
+    session.show(session.api.request("GET", f"/api/tasks/{task_id}"))
+
+
+@command(app, "list")
+def list_tasks(
+    session: Session,
+    state: Annotated[str | None, typer.Option(help="Only tasks in this state.")] = None,
+    capability: Annotated[str | None, typer.Option(help="Only tasks for this capability.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")] = 50,
+) -> None:
+    """List tasks, the newest first."""
+    query = {"state": state, "capability": capability}
+    session.show_list(list(session.api.pages("/api/tasks", query, limit)), COLUMNS)
+
+
+@command(app, "follow")
+def follow_task(session: Session, task_id: TaskId) -> None:
+    """Follow a task to its end and print its result."""
+    _follow(session, task_id)
+
+
+@command(app, "cancel")
+def cancel(
+    session: Session,
+    task_id: TaskId,
+    reason: Annotated[str | None, typer.Option(help="Why, for the record.")] = None,
+) -> None:
+    """Cancel a task; a running one is told to stop."""
+    body = {"reason": reason} if reason else {}
+    task = session.api.request("POST", f"/api/tasks/{task_id}/cancel", body=body)
+    session.show(task, {"id": "id", "state": "state"})
+
+
+def _read_input(given: str) -> Any:
+    try:
+        if given == "-":
+            return json.load(sys.stdin)
+        if given.startswith("@"):
+            return json.loads(Path(given[1:]).expanduser().read_text())
+        return json.loads(given)
+    except OSError as error:
+        raise UsageError(f"{given[1:]} cannot be read: {error.strerror}.") from error
+    except ValueError as error:
+        raise UsageError(f"The input is not JSON: {error}.") from error
+
+
+def _follow(session: Session, task_id: str) -> None:
+    from orchestra_cli.follow import Follower, Text, describe  # noqa: PLC0415 - brings httpx
+
+    # Text goes to the terminal as it comes; a pipe gets the result only, which repeats it.
+    streams = sys.stderr.isatty() and not session.json
+    text = Text(_to_terminal if streams else lambda _: None)
+    finished = Follower(session.api, text, describe).run(task_id)
+    if streams and text.shown:
+        output.note("")
+    _print_finished(session, task_id, finished)
+
+
+def _to_terminal(text: str) -> None:
+    sys.stderr.write(text)
+    sys.stderr.flush()
+
+
+def _print_finished(session: Session, task_id: str, finished: "Finished") -> None:
+    if session.json:
+        output.write_json(
+            {
+                "id": task_id,
+                "state": finished.state,
+                "result": finished.result,
+                "error": finished.error,
+                "usage": finished.usage,
+            }
+        )
+    elif finished.state == "succeeded":
+        output.write(json.dumps(finished.result, ensure_ascii=False) + "\n")
+    if finished.state != "succeeded":
+        raise CliError(f"The task {finished.state}{_reason(finished)}.")
+
+
+def _reason(finished: "Finished") -> str:
+    error = finished.error or {}
+    if not error:
+        return ""
+    return f": {error.get('message')} ({error.get('code')})"
+
+
+def _submit_many(session: Session, task: dict[str, Any], count: int, *, follow: bool) -> None:
+    submitted: list[dict[str, Any]] = []
+    while len(submitted) < count:
+        batch = [task] * min(MAX_BATCH, count - len(submitted))
+        answer = session.api.request("POST", "/api/tasks/batch", body={"tasks": batch})
+        submitted += answer["items"]
+    if follow:
+        _follow_many(session, [item["id"] for item in submitted])
+    elif session.json:
+        output.write_json(submitted)
+    else:
+        output.write("".join(f"{item['id']}\n" for item in submitted))
+
+
+def _follow_many(session: Session, task_ids: list[str]) -> None:
+    from rich.console import Console  # noqa: PLC0415 - only for long work
+    from rich.progress import track  # noqa: PLC0415
+
+    from orchestra_cli.follow import Follower, Text  # noqa: PLC0415 - brings httpx
+
+    console = Console(stderr=True, no_color=not output.colours(sys.stderr.isatty()))
+    states: dict[str, int] = {}
+    shown = not console.is_terminal
+    for task_id in track(task_ids, "waiting", console=console, disable=shown):
+        follower = Follower(session.api, Text(lambda _: None), lambda _kind, _content: None)
+        state = follower.run(task_id).state
+        states[state] = states.get(state, 0) + 1
+    session.show({"submitted": len(task_ids), **states})
+    if states.get("succeeded", 0) != len(task_ids):
+        raise CliError("Not every task succeeded.")

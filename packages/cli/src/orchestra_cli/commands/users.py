@@ -1,0 +1,93 @@
+"""`orchestra users`: who may sign in, and as what."""
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from orchestra_cli.errors import MissingError
+from orchestra_cli.session import Session, application, command, secret
+
+app = application("Manage the people who may sign in.")
+
+COLUMNS = {
+    "id": "ID",
+    "username": "USER NAME",
+    "display_name": "DISPLAY NAME",
+    "role": "ROLE",
+    "status": "STATUS",
+    "last_login_at": "LAST LOGIN",
+}
+MAX_USERS = 100_000
+
+
+class Role(StrEnum):
+    ADMIN = "admin"
+    MEMBER = "member"
+    VIEWER = "viewer"
+
+
+Who = Annotated[str, typer.Argument(metavar="USERNAME", help="The user's name, or id.")]
+
+
+@command(app, "list")
+def list_users(
+    session: Session,
+    limit: Annotated[int, typer.Option(min=1, max=MAX_USERS, help="At most so many.")] = 200,
+) -> None:
+    """List users."""
+    session.show_list(list(session.api.pages("/api/users", {}, limit)), COLUMNS)
+
+
+@command(app, "create")
+def create(
+    session: Session,
+    username: Annotated[str, typer.Argument(help="The name to sign in with.")],
+    role: Annotated[Role, typer.Option(help="What the user may do.")] = Role.MEMBER,
+    display_name: Annotated[str | None, typer.Option(help="How others see the user.")] = None,
+    email: Annotated[str | None, typer.Option(help="Where to reach the user.")] = None,
+    password_stdin: Annotated[
+        bool, typer.Option("--password-stdin", help="Read the password from standard input.")
+    ] = False,
+) -> None:
+    """Create a user. The password is typed unseen or read from standard input."""
+    body = {"username": username, "role": role.value, "display_name": display_name, "email": email}
+    body["password"] = secret("Password", from_stdin=password_stdin)
+    given = {name: value for name, value in body.items() if value is not None}
+    _show(session, session.api.request("POST", "/api/users", body=given))
+
+
+@command(app, "disable")
+def disable(session: Session, who: Who) -> None:
+    """Close a user's account; open pages and keys stop working at once."""
+    _change(session, who, {"status": "disabled"})
+
+
+@command(app, "enable")
+def enable(session: Session, who: Who) -> None:
+    """Open a user's account again."""
+    _change(session, who, {"status": "active"})
+
+
+@command(app, "set-role")
+def set_role(
+    session: Session, who: Who, role: Annotated[Role, typer.Argument(help="The new role.")]
+) -> None:
+    """Change what a user may do."""
+    _change(session, who, {"role": role.value})
+
+
+def _change(session: Session, who: str, changes: dict[str, str]) -> None:
+    user = _find(session, who)
+    _show(session, session.api.request("PATCH", f"/api/users/{user['id']}", body=changes))
+
+
+def _find(session: Session, who: str) -> dict[str, Any]:
+    for user in session.api.pages("/api/users", {}, MAX_USERS):
+        if who in (user["username"], user["id"]):
+            return user
+    raise MissingError(f"There is no user {who}.")
+
+
+def _show(session: Session, user: dict[str, Any]) -> None:
+    session.show(user, {"id": "id", "username": "username", "role": "role", "status": "status"})

@@ -1,0 +1,74 @@
+"""Results on standard output, messages on standard error, so that a pipe carries results only."""
+
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def write(text: str) -> None:
+    """A result, as it is."""
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def write_json(value: object) -> None:
+    write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+
+
+def note(message: str) -> None:
+    """A message for people."""
+    sys.stderr.write(message + "\n")
+    sys.stderr.flush()
+
+
+def error(message: str) -> None:
+    prefix = "\x1b[31merror:\x1b[0m" if colours(sys.stderr.isatty()) else "error:"
+    note(f"{prefix} {message}")
+
+
+def colours(is_terminal: bool) -> bool:
+    """Whether to colour: on a terminal, unless NO_COLOR is set (no-color.org)."""
+    return is_terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def interactive() -> bool:
+    """Whether a person can be asked."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> None:
+    """Rows under headings (`columns`: key → heading): a table on a terminal, tabs in a pipe."""
+    texts = [[_text(row.get(key)) for key in columns] for row in rows]
+    if not sys.stdout.isatty():
+        write("".join("\t".join(line) + "\n" for line in texts))
+        return
+    from rich.console import Console  # noqa: PLC0415 - 60 ms that a pipe does not need
+    from rich.table import Table  # noqa: PLC0415
+
+    drawn = Table(box=None, header_style="bold", pad_edge=False)
+    for heading in columns.values():
+        drawn.add_column(heading, overflow="fold")
+    for line in texts:
+        drawn.add_row(*line)
+    Console(no_color=not colours(True), highlight=False).print(drawn)
+
+
+def record(value: Mapping[str, Any]) -> None:
+    """One thing, a line for each of its fields."""
+    width = max((len(key) for key in value), default=0)
+    for key, content in value.items():
+        write(f"{key.ljust(width)}  {_text(content)}\n")
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):  # pyright: ignore[reportUnknownVariableType]
+        return ", ".join(value)  # pyright: ignore[reportUnknownArgumentType]
+    if isinstance(value, dict | list):
+        return json.dumps(value, ensure_ascii=False)
+    return str(value).replace("\n", " ").replace("\t", " ")
