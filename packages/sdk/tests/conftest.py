@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 
 import pytest
-
 from orchestra_sdk.testing import ControlPlane
 
 

@@ -2,29 +2,22 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-
 from orchestra_protocol import agent_pb2 as pb
 from orchestra_sdk import AccessDenied, Agent, Context, NotConfigured, SyncContext, TaskCancelled
-from orchestra_sdk.testing import ControlPlane, TaskFailed, serving
+from orchestra_sdk.testing import ControlPlane, TaskFailed, serving, until
 
 pytestmark = pytest.mark.anyio
 
 BOUND = 10.0
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(BOUND):
-        while not condition():
-            await asyncio.sleep(0.005)
-
-
 @asynccontextmanager
-async def serving_elsewhere(agent: Agent, plane: ControlPlane) -> AsyncIterator[None]:
+async def serving_elsewhere(agent: Agent, plane: ControlPlane) -> AsyncGenerator[None]:
     """Serve on an event loop in a thread, so that a handler may block that loop."""
 
     def serve() -> None:
@@ -91,9 +84,10 @@ async def test_streams_dropped_again_and_again_lose_nothing(plane: ControlPlane)
     async with serving(agent, plane) as connected:
         tasks = [await plane.submit("slow", 600) for _ in range(5)]
         for number in range(5):
-            await until(lambda: all(len(task.events) >= number * 100 for task in tasks))
+            for task in tasks:
+                await task.wait_for(lambda task, least=number * 100: len(task.events) >= least)
             plane.drop_streams()
-            await until(lambda: len(connected.hellos) == number + 2)
+            await until(lambda count=number + 2: len(connected.hellos) == count)
         assert [await task.result() for task in tasks] == [600] * 5
     assert [task.text for task in tasks] == [words(600)] * 5
     assert all(task.attempt == 1 and not task.gaps for task in tasks)
@@ -486,4 +480,3 @@ async def test_messages_of_another_epoch_are_ignored(plane: ControlPlane) -> Non
         assert await other.result() == 0  # the stream is in order: the two were received before
         onward.set()
         assert await task.result() == 2
-

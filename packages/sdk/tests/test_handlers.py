@@ -1,6 +1,5 @@
 """What a handler says arrives, in order, and what becomes of it is the end of the task."""
 
-import asyncio
 import json
 import threading
 from dataclasses import dataclass, field
@@ -9,9 +8,8 @@ from typing import Any, Literal, NotRequired, TypedDict
 import msgspec
 import pydantic
 import pytest
-
 from orchestra_sdk import Agent, Context, SyncContext, TaskError
-from orchestra_sdk.testing import ControlPlane, SubmittedTask, TaskFailed, serving
+from orchestra_sdk.testing import ControlPlane, SubmittedTask, TaskFailed, serving, until
 
 pytestmark = pytest.mark.anyio
 
@@ -111,8 +109,7 @@ async def test_a_renewed_credential_is_seen_by_the_running_handler(plane: Contro
     @agent.task("token")
     async def token(ctx: Context) -> str:
         await ctx.emit("started")
-        while ctx.run_token == "run-token":
-            await asyncio.sleep(0.01)
+        await until(lambda: ctx.run_token != "run-token")
         return ctx.run_token
 
     async with serving(agent, plane):
@@ -364,6 +361,9 @@ def test_a_handler_that_cannot_be_called_is_refused_when_it_is_declared() -> Non
         agent.task("none")(lambda: None)
     with pytest.raises(ValueError, match="a capability is"):
         agent.task("not a word")
-    agent.task("once")(lambda ctx: None)  # pyright: ignore[reportUnknownLambdaType]
+
+    def once(ctx: SyncContext) -> None: ...
+
+    agent.task("once")(once)
     with pytest.raises(ValueError, match="has a handler already"):
-        agent.task("once")(lambda ctx: None)  # pyright: ignore[reportUnknownLambdaType]
+        agent.task("once")(once)

@@ -11,6 +11,7 @@ from orchestra_protocol import agent_pb2 as pb
 
 from orchestra_sdk import _capability, _clock, _target
 from orchestra_sdk._capability import Capability
+from orchestra_sdk._errors import AgentError
 from orchestra_sdk._runtime import Options, Runtime
 
 _Handler = TypeVar("_Handler", bound=Callable[..., Any])
@@ -71,10 +72,13 @@ class Agent:
     def run(
         self, *, url: str | None = None, key: str | None = None, ca_file: str | None = None
     ) -> None:
-        """Serve until SIGINT or SIGTERM; raises an `AgentError` that says why it cannot."""
+        """Serve until SIGINT or SIGTERM; ends the program with a sentence when it cannot."""
         if not logging.getLogger().handlers:
             logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-        asyncio.run(self._run(url=url, key=key, ca_file=ca_file))
+        try:
+            asyncio.run(self._run(url=url, key=key, ca_file=ca_file))
+        except AgentError as error:
+            raise SystemExit(f"{self.name}: {error}") from error
 
     async def _run(self, **where: str | None) -> None:
         loop = asyncio.get_running_loop()
@@ -85,7 +89,7 @@ class Agent:
     async def serve(
         self, *, url: str | None = None, key: str | None = None, ca_file: str | None = None
     ) -> None:
-        """Serve on the present event loop until `stop`."""
+        """Serve on the present event loop until `stop`; raises an `AgentError` when it cannot."""
         if not self._capabilities:
             raise ValueError(
                 f"the agent {self.name!r} has no handler: declare one with @agent.task"

@@ -11,5 +11,6 @@ no users.
 from orchestra_sdk.testing._plane import ConnectedAgent, ControlPlane
 from orchestra_sdk.testing._serving import serving
 from orchestra_sdk.testing._task import SubmittedTask, TaskFailed
+from orchestra_sdk.testing._waiting import until
 
-__all__ = ["ConnectedAgent", "ControlPlane", "SubmittedTask", "TaskFailed", "serving"]
+__all__ = ["ConnectedAgent", "ControlPlane", "SubmittedTask", "TaskFailed", "serving", "until"]

@@ -11,7 +11,8 @@ from orchestra_protocol.agent_pb2_grpc import add_ModernAgentServiceServicer_to_
 from orchestra_sdk import _clock, _values, _wire
 from orchestra_sdk.testing._agents import ConnectedAgent, Registry
 from orchestra_sdk.testing._servicer import Servicer
-from orchestra_sdk.testing._task import WAIT_SECONDS, SubmittedTask
+from orchestra_sdk.testing._task import SubmittedTask
+from orchestra_sdk.testing._waiting import WAIT_SECONDS
 
 __all__ = ["ConnectedAgent", "ControlPlane"]
 

@@ -8,8 +8,7 @@ from orchestra_protocol import agent_pb2 as pb
 
 from orchestra_sdk import _values
 from orchestra_sdk._errors import AgentError
-
-WAIT_SECONDS = 10.0  # no test waits longer for anything unless it says so
+from orchestra_sdk.testing._waiting import WAIT_SECONDS
 
 
 class TaskFailed(AgentError):

@@ -1,0 +1,54 @@
+"""What authors may rely on; a change here is a change of the product."""
+
+import orchestra_sdk
+from orchestra_sdk import testing
+
+
+def test_the_public_names_are_these() -> None:
+    assert sorted(orchestra_sdk.__all__) == [
+        "AccessDenied",
+        "Agent",
+        "AgentError",
+        "Context",
+        "EnrolmentFailed",
+        "InvalidInput",
+        "LoadFailed",
+        "NotConfigured",
+        "Rejected",
+        "StateInUse",
+        "SyncContext",
+        "TaskCancelled",
+        "TaskError",
+        "enroll",
+        "load",
+    ]
+    assert sorted(testing.__all__) == [
+        "ConnectedAgent",
+        "ControlPlane",
+        "SubmittedTask",
+        "TaskFailed",
+        "serving",
+        "until",
+    ]
+
+
+def test_a_context_offers_these_words() -> None:
+    words = {name for name in dir(orchestra_sdk.Context) if not name.startswith("_")}
+    assert words == {
+        "attempt",
+        "cancelled",
+        "capability",
+        "deadline",
+        "emit",
+        "epoch",
+        "idempotency_key",
+        "log",
+        "model_base_url",
+        "progress",
+        "raise_if_cancelled",
+        "run_token",
+        "submitter",
+        "task_id",
+        "trace_parent",
+    }
+    assert words == {name for name in dir(orchestra_sdk.SyncContext) if not name.startswith("_")}
