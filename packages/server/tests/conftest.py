@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from orchestra import migrations
 from orchestra.engines.testing import (
     RunningModel,
@@ -47,7 +46,7 @@ def database_url(postgres: RunningPostgres) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def nats(engines_directory: Path) -> Iterator[RunningNats]:
-    """The NATS server of this run; a test that kills it or deletes its store starts one of its own."""
+    """The NATS server of this run; a test that kills it or its store starts one of its own."""
     with start_nats(engines_directory) as server:
         yield server
 

@@ -3,7 +3,9 @@
 from orchestra.engines.testing import RunningNats, RunningPostgres
 
 
-def test_a_database_of_a_test_has_the_newest_schema(postgres: RunningPostgres, database_url: str) -> None:
+def test_a_database_of_a_test_has_the_newest_schema(
+    postgres: RunningPostgres, database_url: str
+) -> None:
     name = database_url.partition("@/")[2].partition("?")[0]
     assert postgres.server.query("SELECT version_num FROM alembic_version", database=name)
 

@@ -1,4 +1,4 @@
-"""Where the wheels put the engines. Nothing is imported: some of these packages take a second to."""
+"""Where the wheels put the engines. Nothing is imported: that takes some of them a second."""
 
 import importlib.util
 import sysconfig

@@ -13,7 +13,8 @@ from orchestra.foundation import clock
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
-# What browsers accept at most (CA/Browser Forum ballot 193) for a certificate that is trusted by hand.
+# What browsers accept at most (CA/Browser Forum ballot 193) for a certificate that is trusted by
+# hand.
 VALID_DAYS = 397
 RENEW_DAYS = 30
 
@@ -27,7 +28,9 @@ class Certificate:
 
 
 def prepare(directory: Path) -> Certificate:
-    """Makes the certificate, or makes it anew a month before it ends. The files can be replaced by others."""
+    """Makes the certificate, or makes it anew a month before it ends. The files can be replaced by
+    others.
+    """
     make_directory(directory)
     certificate = Certificate(directory / "server.crt", directory / "server.key")
     if not _lasts(certificate, directory / "server.expires"):
@@ -36,7 +39,9 @@ def prepare(directory: Path) -> Certificate:
 
 
 def _lasts(certificate: Certificate, expires: Path) -> bool:
-    """Whether it is good for another month; one that we did not make has no such file and is left alone."""
+    """Whether it is good for another month; one that we did not make has no such file and is left
+    alone.
+    """
     if not (certificate.chain.exists() and certificate.key.exists()):
         return False
     try:
@@ -80,7 +85,9 @@ def _self_signed(key: "EllipticCurvePrivateKey", end: datetime.datetime) -> str:
         .not_valid_after(end)
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([x509.oid.ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(
+            x509.ExtendedKeyUsage([x509.oid.ExtendedKeyUsageOID.SERVER_AUTH]), critical=False
+        )
     )
     return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
 

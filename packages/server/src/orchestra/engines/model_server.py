@@ -5,11 +5,11 @@
 The key comes in the environment, since a command line is visible to every user of the machine.
 """
 
+import importlib
 import os
 import signal
 import sys
-
-import xllamacpp
+from typing import Any
 
 # Four answers at once, each with room for 2,048 tokens.
 SLOTS = 4
@@ -18,6 +18,7 @@ CONTEXT_TOKENS = 2048
 
 def main() -> None:
     file, name, port, threads = sys.argv[1:]
+    xllamacpp: Any = importlib.import_module("xllamacpp")  # it has no types
     parameters = xllamacpp.CommonParams()
     parameters.model.path = file
     parameters.model_alias = {name}
@@ -29,10 +30,12 @@ def main() -> None:
     parameters.cpuparams.n_threads = int(threads)
     parameters.warmup = False
     parameters.ui = False
-    # Prompts it has seen stay in memory, to answer the next turn of a chat sooner; the default is 8 GiB.
+    # Prompts it has seen stay in memory, to answer the next turn of a chat sooner; the default is 8
+    # GiB.
     parameters.cache_ram_mib = 256
-    server = xllamacpp.Server(parameters)  # noqa: F841 - it serves for as long as it is referenced
+    server = xllamacpp.Server(parameters)
     signal.pause()
+    del server  # it served for as long as it was referenced
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
-"""NATS with JetStream for one machine: loopback only, one password, files under the data directory."""
+"""NATS with JetStream for one machine: loopback only, one password, files on disk."""
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestra.engines.address import accepts, loopback
 from orchestra.engines.binaries import nats_server
-from orchestra.engines.process import Command, accepts, make_directory, write_private
+from orchestra.engines.process import Command, make_directory, write_private
 
 USER = "orchestra"
 GREETING = b"INFO "
@@ -37,11 +38,11 @@ class Nats:
 
     def is_ready(self) -> bool:
         """It greets only after JetStream has recovered its streams."""
-        return accepts(self.port, greeting=GREETING)
+        return accepts(loopback(self.port), greeting=GREETING)
 
 
 def prepare(directory: Path, *, port: int, password: str) -> Nats:
-    """Writes the configuration. The store may be deleted while the server is down: it is made anew."""
+    """Writes the configuration. A store deleted while the server was down is made anew."""
     make_directory(directory)
     server = Nats(directory, port, password)
     # NATS reads JSON as its own format.

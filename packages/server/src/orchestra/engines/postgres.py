@@ -1,4 +1,6 @@
-"""PostgreSQL for one machine: a unix socket only, trusted because only its owner can reach the socket."""
+"""PostgreSQL for one machine: a unix socket only, trusted because only its owner can reach the
+socket.
+"""
 
 import os
 import shutil
@@ -74,25 +76,46 @@ class Postgres:
         """Runs SQL with psql; for maintenance and tests, not for the product."""
         socket = str(self.socket_directory)
         client = ("psql", "-X", "-q", "-A", "-t", "-h", socket, "-U", ROLE, "-d", database)
-        return run(self._program(*client, "-v", "ON_ERROR_STOP=1"), purpose="run SQL", text=sql).strip()
+        return run(
+            self._program(*client, "-v", "ON_ERROR_STOP=1"), purpose="run SQL", text=sql
+        ).strip()
 
     def initdb(self) -> Command:
         """Text is UTF-8 and sorts by code point, whatever locales the machine has."""
-        locale = ("--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C")
+        locale = (
+            "--encoding=UTF8",
+            "--locale-provider=builtin",
+            "--builtin-locale=C.UTF-8",
+            "--locale=C",
+        )
         access = ("--auth-local=trust", "--auth-host=reject", f"--username={ROLE}")
         sync = () if self.durable else ("--no-sync",)
         return self._program("initdb", "-D", str(self.directory), *locale, *access, *sync)
 
     def single_user(self) -> Command:
         """A server that reads SQL from its standard input, before anybody can connect."""
-        return self._program("postgres", "--single", "-D", str(self.directory), "-c", "log_min_messages=error", "postgres")
+        return self._program(
+            "postgres",
+            "--single",
+            "-D",
+            str(self.directory),
+            "-c",
+            "log_min_messages=error",
+            "postgres",
+        )
 
     def _program(self, name: str, *arguments: str) -> Command:
         return Command(
             argv=(str(postgres_directory() / name), *arguments),
             directory=Path("/"),
             # Nothing of the caller's PGHOST, PGDATA … may reach the server or psql.
-            environment={"LC_ALL": "C", "PGTZ": "UTC", "PGHOST": "", "PGDATABASE": "", "PGUSER": ""},
+            environment={
+                "LC_ALL": "C",
+                "PGTZ": "UTC",
+                "PGHOST": "",
+                "PGDATABASE": "",
+                "PGUSER": "",
+            },
             identity=self.identity,
             # Fast shutdown: sessions end, nothing committed is lost.
             stop_signal=signal.SIGINT,
@@ -106,35 +129,44 @@ def prepare(directory: Path, *, socket_directory: Path, durable: bool = True) ->
     identity = unprivileged(reads=[postgres_directory()], owns=directory)
     identity.own(make_directory(socket_directory))
     server = Postgres(directory, socket_directory, identity, durable)
-    if (directory / "PG_VERSION").exists():
-        _check_version(directory)
-    else:
+    check_version(directory)
+    if not (directory / "PG_VERSION").exists():
         _create(server)
     return server
 
 
-def _check_version(directory: Path) -> None:
-    found = (directory / "PG_VERSION").read_text().strip()
+def check_version(directory: Path) -> None:
+    """Raises OldDatabase unless the data directory is ours to use, or yet to be made."""
+    try:
+        found = (directory / "PG_VERSION").read_text().strip()
+    except FileNotFoundError:
+        return
     if found != str(POSTGRES_MAJOR):
         raise OldDatabase(
-            f"The database in {directory} was written by PostgreSQL {found}, and this version brings "
-            f"PostgreSQL {POSTGRES_MAJOR}: upgrade it with pg_upgrade, or move it away to begin anew."
+            f"The database in {directory} was written by PostgreSQL {found}, but this version "
+            f"brings PostgreSQL {POSTGRES_MAJOR}: upgrade it with pg_upgrade, or move it away."
         )
 
 
 def _check_socket_path(directory: Path) -> None:
     if len(os.fsencode(directory / SOCKET_NAME)) > LONGEST_SOCKET_PATH:
-        raise EngineError(f"The path {directory} is too long for a unix socket; choose a shorter one.")
+        raise EngineError(
+            f"The path {directory} is too long for a unix socket; choose a shorter one."
+        )
 
 
 def _create(server: Postgres) -> None:
-    """Prepares beside the final place and renames, so that a crash half-way leaves nothing in use."""
+    """Prepares beside the final place and renames: a crash half-way leaves nothing in use."""
     fresh = server.directory.with_name(server.directory.name + ".new")
     shutil.rmtree(fresh, ignore_errors=True)
     server.identity.own(make_directory(fresh))
     unfinished = Postgres(fresh, server.socket_directory, server.identity, server.durable)
     run(unfinished.initdb(), purpose="create the database")
-    run(unfinished.single_user(), purpose="create the database", text=f"CREATE DATABASE {DATABASE}\n")
+    run(
+        unfinished.single_user(),
+        purpose="create the database",
+        text=f"CREATE DATABASE {DATABASE}\n",
+    )
     if server.directory.exists():
         server.directory.rmdir()
     fresh.rename(server.directory)

@@ -4,7 +4,7 @@ import os
 import signal
 import socket
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -14,7 +14,6 @@ from orchestra.engines.identity import SAME, Identity, prefix
 
 # Preparing an engine (initdb) took 0.6 s; ten times slower machines with cold disks exist.
 PREPARE_SECONDS = 60.0
-PROBE_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +32,11 @@ class Command:
         """With the launcher in front, so that the program dies with this process."""
         return [*prefix(self.identity, signal_number=self.stop_signal), *self.argv]
 
+    @property
+    def full_environment(self) -> dict[str, str]:
+        """Its own variables on top of ours."""
+        return {**os.environ, **self.environment}
+
 
 def spawn(command: Command, *, output: IO[bytes] | int) -> subprocess.Popen[bytes]:
     """Starts the program in a session of its own: a Ctrl-C at the terminal is ours to pass on.
@@ -43,7 +47,7 @@ def spawn(command: Command, *, output: IO[bytes] | int) -> subprocess.Popen[byte
     return subprocess.Popen(
         command.launch_argv,
         cwd=command.directory,
-        env={**os.environ, **command.environment},
+        env=command.full_environment,
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=output,
@@ -56,7 +60,7 @@ def run(command: Command, *, purpose: str, text: str = "") -> str:
     result = subprocess.run(
         command.launch_argv,
         cwd=command.directory,
-        env={**os.environ, **command.environment},
+        env=command.full_environment,
         input=text,
         capture_output=True,
         text=True,
@@ -90,31 +94,14 @@ def check_port(port: int, *, used_for: str, address: str = "127.0.0.1") -> None:
         try:
             listener.bind((address, port))
         except PermissionError as error:
-            raise PortTaken(f"Port {port} for {used_for} needs root; choose one above 1023.") from error
+            raise PortTaken(
+                f"Port {port} for {used_for} needs root; choose one above 1023."
+            ) from error
         except OSError as error:
             raise PortTaken(
-                f"Port {port} for {used_for} is in use by another program; stop it or choose another port."
+                f"Port {port} for {used_for} is in use by another program: stop it, "
+                "or choose another port."
             ) from error
-
-
-def accepts(port: int, *, greeting: bytes = b"") -> bool:
-    """Whether a server on the loopback interface accepts connections and, if given, says `greeting` first."""
-    try:
-        with socket.create_connection(("127.0.0.1", port), timeout=PROBE_SECONDS) as connection:
-            return not greeting or connection.recv(len(greeting)) == greeting
-    except OSError:
-        return False
-
-
-def answers(port: int, *, path: str) -> bool:
-    """Whether an HTTP server on the loopback interface answers 200; no client library is worth its import here."""
-    request = f"GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode()
-    try:
-        with socket.create_connection(("127.0.0.1", port), timeout=PROBE_SECONDS) as connection:
-            connection.sendall(request)
-            return b" 200 " in connection.recv(64)
-    except OSError:
-        return False
 
 
 def make_directory(path: Path, *, mode: int = 0o700) -> Path:
@@ -140,9 +127,6 @@ def write_private(path: Path, text: str) -> None:
 
 def unusable(path: Path, error: OSError) -> DirectoryUnusable:
     return DirectoryUnusable(f"Cannot write to {path}: {error.strerror or error}.")
-
-
-Probe = Callable[[], bool]
 
 
 def _last_line(text: str) -> str:

@@ -1,7 +1,7 @@
 """Real engines for tests, quick to start: PostgreSQL without fsync, NATS, the model server.
 
-Each `start_*` is a context manager that yields a running engine and ends it. A test run that is killed
-leaves nothing behind, since the engines die with the process that started them.
+Each `start_*` is a context manager that yields a running engine and ends it. A test run that is
+killed leaves nothing behind, since the engines die with the process that started them.
 """
 
 import shutil
@@ -9,7 +9,7 @@ import signal
 import subprocess
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,13 +39,19 @@ class Running:
         return self._process.pid
 
     def start(self) -> None:
-        """Starts it and waits until it is ready; raises EngineError with the end of its log otherwise."""
+        """Starts it and waits until it is ready; raises EngineError with the end of its log
+        otherwise.
+        """
         with self.log.open("ab") as output:
             self._process = spawn(self.command, output=output)
-        started = wait_until(lambda: self._is_ready(self.pid) or self._ended(), seconds=START_SECONDS)
+        started = wait_until(
+            lambda: self._is_ready(self.pid) or self._ended(), seconds=START_SECONDS
+        )
         if self._ended() or not started:
             self.kill()
-            raise EngineError(f"{self.command.argv[0]} did not start: {self.log.read_text()[-2000:]}")
+            raise EngineError(
+                f"{self.command.argv[0]} did not start: {self.log.read_text()[-2000:]}"
+            )
 
     def stop(self) -> None:
         """Asks it to stop, and kills it if it does not."""
@@ -112,11 +118,15 @@ class RunningModel:
 
 
 @contextmanager
-def start_postgres(directory: Path, *, durable: bool = False) -> Iterator[RunningPostgres]:
+def start_postgres(directory: Path, *, durable: bool = False) -> Generator[RunningPostgres]:
     """Yields a server with an empty database `orchestra`; its files are in `directory`/postgres."""
-    sockets = Path(tempfile.mkdtemp(prefix="orchestra-pg-"))  # a short path: sockets allow 107 bytes
+    sockets = Path(
+        tempfile.mkdtemp(prefix="orchestra-pg-")
+    )  # a short path: sockets allow 107 bytes
     sockets.chmod(0o711)
-    server = postgres.prepare(directory / "postgres", socket_directory=sockets / "s", durable=durable)
+    server = postgres.prepare(
+        directory / "postgres", socket_directory=sockets / "s", durable=durable
+    )
     process = Running(server.command(), log=directory / "postgres.log", is_ready=server.is_ready)
     try:
         process.start()
@@ -127,10 +137,12 @@ def start_postgres(directory: Path, *, durable: bool = False) -> Iterator[Runnin
 
 
 @contextmanager
-def start_nats(directory: Path) -> Iterator[RunningNats]:
+def start_nats(directory: Path) -> Generator[RunningNats]:
     """Yields a server with JetStream; its files are in `directory`/nats."""
     server = nats.prepare(directory / "nats", port=free_port(), password=ids.new_secret())
-    process = Running(server.command(), log=directory / "nats.log", is_ready=lambda _: server.is_ready())
+    process = Running(
+        server.command(), log=directory / "nats.log", is_ready=lambda _: server.is_ready()
+    )
     try:
         process.start()
         yield RunningNats(server, process)
@@ -139,10 +151,12 @@ def start_nats(directory: Path) -> Iterator[RunningNats]:
 
 
 @contextmanager
-def start_model(directory: Path) -> Iterator[RunningModel]:
+def start_model(directory: Path) -> Generator[RunningModel]:
     """Yields a model server; loading takes about a second."""
     server = model.prepare(directory / "model", port=free_port(), key=ids.new_secret())
-    process = Running(server.command(), log=directory / "model.log", is_ready=lambda _: server.is_ready())
+    process = Running(
+        server.command(), log=directory / "model.log", is_ready=lambda _: server.is_ready()
+    )
     try:
         process.start()
         yield RunningModel(server, process)

@@ -3,9 +3,11 @@
 import ipaddress
 from typing import Any
 
-from orchestra.engines.envoy.plan import Plan, Upstream
+from orchestra.engines.address import Address
+from orchestra.engines.envoy.plan import Plan
 
-# Of one connection to an upstream. More would queue behind each other's packets, fewer cost sockets.
+# Of one connection to an upstream. More would queue behind each other's packets, fewer cost
+# sockets.
 STREAMS_PER_CONNECTION = 1000
 STREAM_WINDOW_BYTES = 1024 * 1024
 CONNECTION_WINDOW_BYTES = 16 * 1024 * 1024
@@ -15,7 +17,9 @@ Config = dict[str, Any]
 
 
 def clusters(plan: Plan) -> list[Config]:
-    api = {"http_health_check": {"path": "/ready", "host": "localhost", "codec_client_type": "HTTP2"}}
+    api = {
+        "http_health_check": {"path": "/ready", "host": "localhost", "codec_client_type": "HTTP2"}
+    }
     control_plane: Config = {"grpc_health_check": {}}
     return [
         _cluster("api", plan.api, health_check=api),
@@ -23,7 +27,7 @@ def clusters(plan: Plan) -> list[Config]:
     ]
 
 
-def _cluster(name: str, upstream: Upstream, *, health_check: Config) -> Config:
+def _cluster(name: str, upstream: Address, *, health_check: Config) -> Config:
     return {
         "name": name,
         "type": _discovery(upstream),
@@ -32,7 +36,7 @@ def _cluster(name: str, upstream: Upstream, *, health_check: Config) -> Config:
         "per_connection_buffer_limit_bytes": STREAM_WINDOW_BYTES,
         "load_assignment": {
             "cluster_name": name,
-            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address(upstream)}}]}],
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": _address(upstream)}}]}],
         },
         "typed_extension_protocol_options": _http2(),
         "health_checks": [_health_check(health_check)],
@@ -40,7 +44,7 @@ def _cluster(name: str, upstream: Upstream, *, health_check: Config) -> Config:
     }
 
 
-def _discovery(upstream: Upstream) -> str:
+def _discovery(upstream: Address) -> str:
     """A name is looked up again and again, since replicas come and go."""
     if upstream.socket_path:
         return "STATIC"
@@ -51,7 +55,7 @@ def _discovery(upstream: Upstream) -> str:
     return "STATIC"
 
 
-def address(upstream: Upstream) -> Config:
+def _address(upstream: Address) -> Config:
     if upstream.socket_path:
         return {"pipe": {"path": upstream.socket_path}}
     host, port = upstream.host_and_port
@@ -59,7 +63,9 @@ def address(upstream: Upstream) -> Config:
 
 
 def _health_check(kind: Config) -> Config:
-    """Frequent while a process is away, so that a start or restart is noticed at once; rare while all is well."""
+    """Frequent while a process is away, so that a start or restart is noticed at once; rare while
+    all is well.
+    """
     return {
         "timeout": "2s",
         "interval": "5s",

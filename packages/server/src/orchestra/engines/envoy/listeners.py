@@ -1,4 +1,6 @@
-"""The doors: plain HTTP/1.1 and 2, the same with TLS, and HTTP/3, all with the same routes and filters."""
+"""The doors: plain HTTP/1.1 and 2, the same with TLS, and HTTP/3, all with the same routes and
+filters.
+"""
 
 import socket
 from typing import Any
@@ -35,7 +37,11 @@ def listeners(plan: Plan) -> list[Config]:
     https_headers: Config = {"alt-svc": alternative}
     return [
         _tcp("http", plan.http, {"filters": [_connections(plan, "http", "AUTO", {})]}),
-        _tcp("https", plan.https, _encrypted(plan, _connections(plan, "https", "AUTO", https_headers))),
+        _tcp(
+            "https",
+            plan.https,
+            _encrypted(plan, _connections(plan, "https", "AUTO", https_headers)),
+        ),
         _quic(plan, _connections(plan, "http3", "HTTP3", https_headers)),
     ]
 
@@ -52,7 +58,10 @@ def _tcp(name: str, door: Door, chain: Config) -> Config:
 def _encrypted(plan: Plan, connections: Config) -> Config:
     context = {"common_tls_context": _tls(plan.certificate, "h2", "http/1.1")}
     kind = "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext"
-    return {"filters": [connections], "transport_socket": _typed("envoy.transport_sockets.tls", kind, context)}
+    return {
+        "filters": [connections],
+        "transport_socket": _typed("envoy.transport_sockets.tls", kind, context),
+    }
 
 
 def _quic(plan: Plan, connections: Config) -> Config:
@@ -61,18 +70,29 @@ def _quic(plan: Plan, connections: Config) -> Config:
     return {
         "name": "http3",
         **_address(plan.https, protocol="UDP"),
-        "udp_listener_config": {"quic_options": {}, "downstream_socket_config": {"prefer_gro": True}},
+        "udp_listener_config": {
+            "quic_options": {},
+            "downstream_socket_config": {"prefer_gro": True},
+        },
         "filter_chains": [
-            {"filters": [connections], "transport_socket": _typed("envoy.transport_sockets.quic", kind, tls)}
+            {
+                "filters": [connections],
+                "transport_socket": _typed("envoy.transport_sockets.quic", kind, tls),
+            }
         ],
     }
 
 
 def _address(door: Door, *, protocol: str = "TCP") -> Config:
     """Loopback means both families, since `localhost` resolves to either."""
-    hosts = ["127.0.0.1", "::1"] if door.host in {"127.0.0.1", "localhost"} and has_ipv6() else [door.host]
+    hosts = (
+        ["127.0.0.1", "::1"]
+        if door.host in {"127.0.0.1", "localhost"} and has_ipv6()
+        else [door.host]
+    )
     first, *more = (
-        {"socket_address": {"protocol": protocol, "address": host, "port_value": door.port}} for host in hosts
+        {"socket_address": {"protocol": protocol, "address": host, "port_value": door.port}}
+        for host in hosts
     )
     return {"address": first, "additional_addresses": [{"address": address} for address in more]}
 
@@ -104,7 +124,9 @@ def _connections(plan: Plan, name: str, codec: str, response_headers: Config) ->
     routes = route_configuration(
         max_request_bytes=plan.max_request_bytes, response_headers=response_headers
     )
-    protocol = {"http3_protocol_options": {}} if codec == "HTTP3" else {"http2_protocol_options": _http2()}
+    protocol: Config = (
+        {"http3_protocol_options": {}} if codec == "HTTP3" else {"http2_protocol_options": _http2()}
+    )
     manager = {
         "stat_prefix": name,
         "codec_type": codec,
@@ -120,10 +142,14 @@ def _connections(plan: Plan, name: str, codec: str, response_headers: Config) ->
 
 
 def _trust() -> Config:
-    """The gateway is the edge: the peer's address is the client's, and every request gets an id of ours."""
+    """The gateway is the edge: the peer's address is the client's, and every request gets an id of
+    ours.
+    """
     remove = [{"remove_on_match": {"key_matcher": matcher}} for matcher in GATEWAY_HEADERS]
     mutation = "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation"
-    early = _typed("envoy.http.early_header_mutation.header_mutation", mutation, {"mutations": remove})
+    early = _typed(
+        "envoy.http.early_header_mutation.header_mutation", mutation, {"mutations": remove}
+    )
     return {
         "use_remote_address": True,
         "internal_address_config": {"cidr_ranges": [NOBODY]},
@@ -164,7 +190,9 @@ def _http2() -> Config:
 def _compressor() -> Config:
     """gzip for what compresses well, at a level that costs little."""
     library = _typed(
-        "gzip", "envoy.extensions.compression.gzip.compressor.v3.Gzip", {"compression_level": "COMPRESSION_LEVEL_4"}
+        "gzip",
+        "envoy.extensions.compression.gzip.compressor.v3.Gzip",
+        {"compression_level": "COMPRESSION_LEVEL_4"},
     )
     types = {"safe_regex": {"regex": COMPRESSED_TYPES}}
     response = {
@@ -182,9 +210,15 @@ def _router() -> Config:
 
 
 def _own_answers() -> Config:
-    """What the gateway answers itself is a problem (RFC 9457) like any other; agents get a gRPC status."""
+    """What the gateway answers itself is a problem (RFC 9457) like any other; agents get a gRPC
+    status.
+    """
     agents = {
-        "filter": {"header_filter": {"header": {"name": "content-type", "string_match": {"prefix": GRPC_TYPE}}}},
+        "filter": {
+            "header_filter": {
+                "header": {"name": "content-type", "string_match": {"prefix": GRPC_TYPE}}
+            }
+        },
         "body_format_override": _text("%LOCAL_REPLY_BODY%"),
     }
     unavailable = {
@@ -192,7 +226,10 @@ def _own_answers() -> Config:
         "headers_to_add": [{"header": {"key": "retry-after", "value": "2"}}],
         "body_format_override": _problem(UNAVAILABLE, code="unavailable"),
     }
-    return {"mappers": [agents, unavailable], "body_format": _problem("%LOCAL_REPLY_BODY%", code="gateway")}
+    return {
+        "mappers": [agents, unavailable],
+        "body_format": _problem("%LOCAL_REPLY_BODY%", code="gateway"),
+    }
 
 
 def _problem(detail: str, *, code: str) -> Config:
@@ -227,7 +264,9 @@ def _access_log(plan: Plan) -> Config:
         "flags": "%RESPONSE_FLAGS%",
     }
     log = {"path": str(plan.access_log), "log_format": {"json_format": fields}}
-    return _typed("envoy.access_loggers.file", "envoy.extensions.access_loggers.file.v3.FileAccessLog", log)
+    return _typed(
+        "envoy.access_loggers.file", "envoy.extensions.access_loggers.file.v3.FileAccessLog", log
+    )
 
 
 def _runtime(value: int) -> Config:

@@ -35,7 +35,10 @@ def _routes(max_request_bytes: int) -> list[Config]:
         *({"match": {"prefix": prefix}, "route": _agents()} for prefix in GRPC_PREFIXES),
         _too_large(max_request_bytes),
         *({"match": match, "route": _stream()} for match in STREAM_MATCHES),
-        {"match": {"prefix": "/", "headers": [_safe_method()]}, "route": _request(retry_on=SAFE_RETRIES)},
+        {
+            "match": {"prefix": "/", "headers": [_safe_method()]},
+            "route": _request(retry_on=SAFE_RETRIES),
+        },
         {"match": {"prefix": "/"}, "route": _request(retry_on=RETRIES)},
     ]
 
@@ -65,7 +68,9 @@ def _retry(retry_on: str) -> Config:
             "retry_on": retry_on,
             "num_retries": 8,
             "retry_back_off": {"base_interval": "0.1s", "max_interval": "1s"},
-            "retry_host_predicate": [_extension("retry_host_predicates.previous_hosts", "PreviousHostsPredicate")],
+            "retry_host_predicate": [
+                _extension("retry_host_predicates.previous_hosts", "PreviousHostsPredicate")
+            ],
             "host_selection_retry_max_attempts": 3,
         }
     }

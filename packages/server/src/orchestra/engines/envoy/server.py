@@ -1,6 +1,5 @@
 """Writes Envoy's configuration and says how to start it and when it is ready."""
 
-import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,12 +7,14 @@ from typing import Any
 import yaml
 
 from orchestra.engines import binaries
+from orchestra.engines.address import Address, answers
 from orchestra.engines.envoy.clusters import clusters
 from orchestra.engines.envoy.listeners import listeners
 from orchestra.engines.envoy.plan import Plan
-from orchestra.engines.process import PROBE_SECONDS, Command, make_directory, write_private
+from orchestra.engines.process import Command, make_directory, write_private
 
-# A worker that is stuck shows within half a minute; checking every 0.2 s costs more than all else when idle.
+# A worker that is stuck shows within half a minute; checking every 0.2 s costs more than all else
+# when idle.
 WATCHDOG = {"miss_timeout": "10s", "megamiss_timeout": "30s"}
 # The files a process may open, minus what upstreams, logs and listeners need.
 MAX_CONNECTIONS = 18_000
@@ -22,14 +23,18 @@ LOG_FORMAT = '{"timestamp":"%Y-%m-%dT%T.%eZ","level":"%l","message":"%j","caller
 
 @dataclass(frozen=True, slots=True)
 class Envoy:
-    """One gateway: its configuration file, and the socket on which it answers questions about itself."""
+    """One gateway: its configuration file, and the socket on which it answers questions about
+    itself.
+    """
 
     configuration: Path
     admin_socket: Path
     workers: int
 
     def command(self) -> Command:
-        return Command(argv=self.argv("serve"), directory=self.configuration.parent, stop_seconds=5.0)
+        return Command(
+            argv=self.argv("serve"), directory=self.configuration.parent, stop_seconds=5.0
+        )
 
     def argv(self, mode: str) -> tuple[str, ...]:
         """`mode` is `serve`, or `validate` to check the configuration and exit."""
@@ -44,18 +49,7 @@ class Envoy:
         )
 
     def is_ready(self) -> bool:
-        return b" 200 " in self._ask("/ready")
-
-    def _ask(self, path: str) -> bytes:
-        request = f"GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode()
-        try:
-            with socket.socket(socket.AF_UNIX) as connection:
-                connection.settimeout(PROBE_SECONDS)
-                connection.connect(str(self.admin_socket))
-                connection.sendall(request)
-                return connection.recv(64)
-        except OSError:
-            return b""
+        return answers(Address(f"unix:{self.admin_socket}"), path="/ready")
 
 
 def prepare(directory: Path, plan: Plan) -> Envoy:
@@ -82,6 +76,14 @@ def render(plan: Plan) -> dict[str, Any]:
 
 
 def _connection_limit() -> dict[str, Any]:
-    kind = "envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig"
-    limit = {"@type": f"type.googleapis.com/{kind}", "max_active_downstream_connections": MAX_CONNECTIONS}
-    return {"name": "envoy.resource_monitors.global_downstream_max_connections", "typed_config": limit}
+    kind = (
+        "envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig"
+    )
+    limit = {
+        "@type": f"type.googleapis.com/{kind}",
+        "max_active_downstream_connections": MAX_CONNECTIONS,
+    }
+    return {
+        "name": "envoy.resource_monitors.global_downstream_max_connections",
+        "typed_config": limit,
+    }

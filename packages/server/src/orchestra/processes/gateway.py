@@ -1,0 +1,45 @@
+"""`orchestra gateway`: Envoy alone, before api and control plane wherever they listen."""
+
+import argparse
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from orchestra.engines.envoy import Envoy
+    from orchestra.foundation.settings import Settings
+
+# Two busy threads fill what our two kinds of upstream can answer on most machines.
+MOST_WORKERS = 4
+
+
+def command(argv: list[str]) -> int:
+    """Run the gateway alone."""
+    from orchestra.processes import terminal  # noqa: PLC0415 - `orchestra --help` reads this module
+
+    options = terminal.parser("gateway", "Run the gateway (Envoy) alone, in the foreground.")
+    terminal.add_ports(options)
+    return terminal.run(_main, options=options, argv=argv)
+
+
+def _main(settings: "Settings", _arguments: argparse.Namespace) -> int:
+    argv = prepare(settings).argv("serve")
+    os.execv(argv[0], argv)  # noqa: S606 - becomes Envoy, so that signals reach it
+
+
+def prepare(settings: "Settings") -> "Envoy":
+    """Writes Envoy's configuration from the settings."""
+    from orchestra.engines import certificates, envoy  # noqa: PLC0415 - as above
+    from orchestra.engines.address import Address  # noqa: PLC0415 - as above
+
+    plan = envoy.Plan(
+        http=envoy.Door(settings.http_host, settings.http_port),
+        https=envoy.Door(settings.https_host, settings.https_port),
+        api=Address(settings.api_listen),
+        control_plane=Address(settings.control_plane_listen),
+        certificate=certificates.prepare(settings.data_dir / "certs"),
+        admin_socket=settings.runtime_dir / "envoy.sock",
+        access_log=settings.data_dir / "logs" / "access.log",
+        max_request_bytes=settings.max_request_bytes,
+        workers=min(os.cpu_count() or 1, MOST_WORKERS),
+    )
+    return envoy.prepare(settings.data_dir / "envoy", plan)

@@ -1,0 +1,294 @@
+"""Keeps a set of programs running: starts them as soon as what they need is ready, starts again
+what dies, stops them in the reverse order.
+
+It knows nothing of what the programs are; `catalog` says that.
+"""
+
+import math
+import signal
+import subprocess
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import anyio
+import anyio.abc
+
+from orchestra.engines.errors import EngineError
+from orchestra.engines.process import Command, kill_group
+from orchestra.foundation import clock, ids
+from orchestra.foundation.errors import OrchestraError
+from orchestra.processes import logs
+from orchestra.processes.record import ProcessId, ProcessRecord, identify
+
+POLL_SECONDS = 0.02
+# A program that needs longer to be ready is stuck, and is started again.
+READY_SECONDS = 60.0
+FIRST_PAUSE_SECONDS = 0.2
+LONGEST_PAUSE_SECONDS = 30.0
+# After running so long, a death is news again and not one more of a series.
+FORGIVEN_SECONDS = 60.0
+# A program that dies so often before it was ever ready will not be, and starting the whole fails.
+HOPELESS_STARTS = 4
+KILL_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """A program to keep running.
+
+    `is_ready` gets its process id; `needs` are names of programs and steps. The whole is ready, and
+    can be started, without a program that is not vital.
+    """
+
+    name: str
+    command: Command
+    is_ready: Callable[[int], bool] = lambda _pid: True
+    needs: tuple[str, ...] = ()
+    is_vital: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """Something done once, between programs: it needs some, and others need it."""
+
+    name: str
+    run: Callable[[], Awaitable[None]]
+    needs: tuple[str, ...] = ()
+
+
+class HopelessStart(EngineError):
+    """A program ended again and again while the instance was starting."""
+
+
+@dataclass
+class _Child:
+    program: Program
+    ready: anyio.Event = field(default_factory=anyio.Event)
+    ended: anyio.Event = field(default_factory=anyio.Event)
+    process: anyio.abc.Process | None = None
+    state: str = "waiting"
+    restarts: int = 0
+    failures: int = 0
+    last_end: str = ""
+
+    def record(self) -> ProcessRecord:
+        process = identify(self.process.pid) if self.process else ProcessId(0, 0)
+        return ProcessRecord(
+            name=self.program.name,
+            state=self.state,
+            pid=process.pid,
+            started=process.started,
+            restarts=self.restarts,
+            last_end=self.last_end,
+        )
+
+
+class Supervisor:
+    """Runs programs and steps until it is told to stop."""
+
+    def __init__(
+        self,
+        parts: Sequence[Program | Step],
+        *,
+        log_directory: Path,
+        on_change: Callable[[ProcessRecord], None],
+    ) -> None:
+        self._children = {part.name: _Child(part) for part in parts if isinstance(part, Program)}
+        self._steps = {part.name: (part, anyio.Event()) for part in parts if isinstance(part, Step)}
+        self._logs = log_directory
+        self._on_change = on_change
+        self._stopping = anyio.Event()
+
+    def records(self) -> tuple[ProcessRecord, ...]:
+        return tuple(child.record() for child in self._children.values())
+
+    async def run(self, when_ready: Callable[[], Awaitable[None]]) -> None:
+        """Keeps everything running until `stop`; calls `when_ready` once all of it was ready.
+
+        Raises what a step raises, and HopelessStart; in any case everything is stopped before.
+        """
+        try:
+            async with anyio.create_task_group() as tasks:
+                for step, done in self._steps.values():
+                    tasks.start_soon(self._do, step, done, name=step.name)
+                for child in self._children.values():
+                    tasks.start_soon(self._keep, child, name=child.program.name)
+                tasks.start_soon(self._rotate_logs, name="logs")
+                tasks.start_soon(self._watch_signals, name="signals")
+                tasks.start_soon(self._announce, when_ready, name="ready")
+                await self._stopping.wait()
+                await self._stop_all()
+                tasks.cancel_scope.cancel()
+        except BaseExceptionGroup as group:
+            raise _expected(group) or group from group
+        finally:
+            with anyio.CancelScope(shield=True):
+                self._stopping.set()
+                await self._stop_all()
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+    def kill(self) -> None:
+        """Ends everything at once, without asking."""
+        self._stopping.set()
+        for child in self._children.values():
+            self._signal(child, signal.SIGKILL)
+
+    async def _watch_signals(self) -> None:
+        """The first stops in order, the second at once."""
+        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as received:
+            async for _ in received:
+                if self._stopping.is_set():
+                    self.kill()
+                self.stop()
+
+    async def _wait_ready(self, *names: str) -> None:
+        for name in names:
+            event = self._children[name].ready if name in self._children else self._steps[name][1]
+            await event.wait()
+
+    async def _announce(self, when_ready: Callable[[], Awaitable[None]]) -> None:
+        vital = [name for name, child in self._children.items() if child.program.is_vital]
+        await self._wait_ready(*vital, *self._steps)
+        await when_ready()
+
+    async def _do(self, step: Step, done: anyio.Event) -> None:
+        await self._wait_ready(*step.needs)
+        await step.run()
+        done.set()
+
+    async def _keep(self, child: _Child) -> None:
+        await self._wait_ready(*child.program.needs)
+        while not self._stopping.is_set():
+            started = clock.monotonic()
+            await self._run_once(child)
+            if self._stopping.is_set():
+                return
+            child.failures = (
+                0 if clock.monotonic() - started > FORGIVEN_SECONDS else child.failures + 1
+            )
+            self._give_up_if_hopeless(child)
+            child.restarts += 1
+            await self._pause(child)
+
+    async def _run_once(self, child: _Child) -> None:
+        process = await self._spawn(child)
+        try:
+            async with anyio.create_task_group() as watch:
+                watch.start_soon(self._watch_ready, child, process.pid)
+                await process.wait()
+                watch.cancel_scope.cancel()
+        finally:
+            if process.returncode is not None:
+                kill_group(process.pid, signal.SIGKILL)  # what it may have left behind
+        child.process = None
+        child.last_end = _describe_end(
+            process.returncode, logs.last_line(self._logs, child.program.name)
+        )
+        self._change(child, "stopped" if self._stopping.is_set() else "restarting")
+
+    async def _spawn(self, child: _Child) -> anyio.abc.Process:
+        """Forks from this thread, which lives as long as the supervisor does, see
+        engines.process.spawn.
+        """
+        command = child.program.command
+        with logs.open_log(self._logs, child.program.name) as output:
+            child.process = await anyio.open_process(
+                command.launch_argv,
+                cwd=command.directory,
+                env=command.full_environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        self._change(child, "starting")
+        return child.process
+
+    async def _watch_ready(self, child: _Child, pid: int) -> None:
+        limit = clock.monotonic() + READY_SECONDS
+        while not await anyio.to_thread.run_sync(child.program.is_ready, pid):
+            if clock.monotonic() > limit:
+                self._signal(child, signal.SIGKILL)
+                return
+            await anyio.sleep(POLL_SECONDS)
+        self._change(child, "ready")
+        child.ready.set()
+
+    def _give_up_if_hopeless(self, child: _Child) -> None:
+        was_ready = child.ready.is_set() or not child.program.is_vital
+        if child.failures >= HOPELESS_STARTS and not was_ready:
+            raise HopelessStart(
+                f"{child.program.name} does not start: it {child.last_end}. "
+                f"See {self._logs / child.program.name}.log."
+            )
+
+    async def _pause(self, child: _Child) -> None:
+        """Waits longer after each death in a row, and not all programs equally long."""
+        longest = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * math.pow(2, child.failures - 1))
+        with anyio.move_on_after(longest / 2 + ids.full_jitter(longest / 2)):
+            await self._stopping.wait()
+
+    async def _stop_all(self) -> None:
+        async with anyio.create_task_group() as tasks:
+            for child in self._children.values():
+                tasks.start_soon(self._stop, child)
+
+    async def _stop(self, child: _Child) -> None:
+        for other in self._children.values():
+            if child.program.name in self._all_needs(other.program.needs):
+                await other.ended.wait()
+        await self._end(child)
+        child.ended.set()
+
+    async def _end(self, child: _Child) -> None:
+        process = child.process
+        if process is None:
+            return
+        self._change(child, "stopping")
+        self._signal(child, child.program.command.stop_signal)
+        with anyio.move_on_after(child.program.command.stop_seconds):
+            await process.wait()
+            return
+        self._signal(child, signal.SIGKILL)
+        with anyio.move_on_after(KILL_SECONDS):
+            await process.wait()
+
+    def _all_needs(self, names: Sequence[str]) -> set[str]:
+        """With the needs of the steps among them."""
+        through = [step.needs for name, (step, _) in self._steps.items() if name in names]
+        return {*names, *(name for needs in through for name in needs)}
+
+    def _signal(self, child: _Child, number: signal.Signals) -> None:
+        if child.process is not None and child.process.returncode is None:
+            kill_group(child.process.pid, number)
+
+    def _change(self, child: _Child, state: str) -> None:
+        child.state = state
+        self._on_change(child.record())
+
+    async def _rotate_logs(self) -> None:
+        while True:
+            await anyio.sleep(30)
+            logs.rotate(self._logs)
+
+
+def _describe_end(code: int | None, last_line: str) -> str:
+    if code is not None and code < 0:
+        how = f"was ended by {signal.Signals(-code).name}"
+    else:
+        how = f"ended with code {code}"
+    return f"{how}: {last_line}" if last_line else how
+
+
+def _expected(group: BaseExceptionGroup[BaseException]) -> OrchestraError | None:
+    """The first expected failure in a group, however deep."""
+    expected = group.subgroup(OrchestraError)
+    while expected is not None:
+        first = expected.exceptions[0]
+        if isinstance(first, OrchestraError):
+            return first
+        expected = first
+    return None
