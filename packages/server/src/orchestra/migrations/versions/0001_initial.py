@@ -277,6 +277,7 @@ TASKS = (
         agent_id uuid,
         run_after timestamptz,
         lease_expires_at timestamptz,
+        queue_timeout_seconds double precision NOT NULL,
         queue_deadline timestamptz,
         run_timeout_seconds double precision,
         run_deadline timestamptz,
@@ -301,6 +302,7 @@ TASKS = (
     "CREATE INDEX tasks_held ON tasks (agent_id) WHERE state IN ('running', 'cancelling')",
     "CREATE INDEX tasks_of_user ON tasks (user_id, id DESC)",
     "CREATE INDEX tasks_queue_deadline ON tasks (queue_deadline) WHERE state = 'queued'",
+    "CREATE INDEX tasks_finished ON tasks (finished_at) WHERE finished_at IS NOT NULL",
     "CREATE INDEX tasks_finish_pending ON tasks (id) WHERE finish_pending",
     """
     CREATE TABLE task_attempts (

@@ -1,0 +1,1 @@
+"""Work for agents: submit, dispatch, follow, cancel, and never lose or repeat it."""

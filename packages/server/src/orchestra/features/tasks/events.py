@@ -1,0 +1,148 @@
+"""What tasks announce: windows on a task's feed, facts on its owner's feed, permits, logs.
+
+Each message is a pure value here; who sends it, and how surely, is the caller's decision.
+"""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from orchestra.features.events import (
+    TaskEvent,
+    event_payload,
+    task_topic,
+    task_window,
+    user_topic,
+)
+from orchestra.features.tasks.types import (
+    Life,
+    Priority,
+    QueueName,
+    TaskId,
+    TaskProblem,
+)
+from orchestra.foundation.messaging import Message
+
+# Core NATS, to whoever is there now; what is missed is found in the database by the sweeps.
+WAKE_SUBJECT = "control.wake"  # a task waits for one agent
+RUN_SUBJECT = "control.run"  # a run was asked to stop, or its lease was taken
+ATTACHED_SUBJECT = "control.attached"  # an agent has connected to another control plane
+FINISHED_SUBJECT = "control.finished"  # a task is over whose submitter wants to be called
+
+
+class RunNotice(msgspec.Struct, frozen=True):
+    """Told to all control planes: stop this run (`is_revoked`: its lease is over already)."""
+
+    task_id: uuid.UUID
+    epoch: int
+    reason: str
+    is_revoked: bool
+
+
+class AttachedNotice(msgspec.Struct, frozen=True):
+    """Told to all control planes: this agent's stream is now at that one."""
+
+    agent_id: uuid.UUID
+    control_plane_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """The task that an event is about, as its readers know it."""
+
+    task_id: TaskId
+    user_id: uuid.UUID
+    capability: str
+    agent_id: uuid.UUID | None = None
+    agent_name: str = ""
+
+
+def status(subject: Subject, life: Life, *, reason: str = "") -> tuple[Message, Message]:
+    """A transition that moved the epoch: for the task's feed, and for its owner's."""
+    fact = {
+        "state": life.state,
+        "epoch": life.epoch,
+        "attempt": life.attempt,
+        "agent_id": subject.agent_id,
+        "agent_name": subject.agent_name,
+        "reason": reason,
+    }
+    event = TaskEvent(cursor=f"{life.epoch}:0", type="task.status", data=fact)
+    return (
+        window(subject.task_id, life.epoch, 0, [event]),
+        _to_owner(subject, "task.status", fact, key=f"{life.epoch}:0"),
+    )
+
+
+def cancelling(subject: Subject, life: Life, *, reason: str) -> tuple[Message, Message]:
+    """The agent was asked to stop; the cursor does not move."""
+    event = TaskEvent(cursor=None, type="task.cancelling", data={"reason": reason})
+    fact = {"state": life.state, "epoch": life.epoch, "attempt": life.attempt, "reason": reason}
+    fact |= {"agent_id": subject.agent_id, "agent_name": subject.agent_name}
+    key = f"{life.epoch}:cancelling"
+    return (
+        Message(
+            task_topic(subject.task_id),
+            task_window(subject.task_id, [event]),
+            f"{subject.task_id}:{key}",
+        ),
+        _to_owner(subject, "task.status", fact, key=key),
+    )
+
+
+def finished(
+    subject: Subject,
+    life: Life,
+    *,
+    sequence: int,
+    result_json: bytes | None = None,
+    problem: TaskProblem | None = None,
+    usage: dict[str, Any] | None = None,
+) -> tuple[Message, Message]:
+    """The end. Its cursor is that of the agent's last event; `epoch:0` if the server ended it."""
+    end = {
+        "state": life.state,
+        "result": None if result_json is None else msgspec.Raw(result_json),
+        "error": problem,
+        "usage": usage,
+    }
+    cursor = f"{life.epoch}:{sequence}"
+    event = TaskEvent(cursor=cursor, type="task.finished", data=end)
+    fact = {"state": life.state, "epoch": life.epoch, "attempt": life.attempt}
+    fact |= {"agent_id": subject.agent_id, "agent_name": subject.agent_name}
+    fact |= {"error": problem, "usage": usage}
+    return (
+        window(subject.task_id, life.epoch, sequence, [event]),
+        _to_owner(subject, "task.finished", fact, key=cursor),
+    )
+
+
+def window(task_id: TaskId, epoch: int, first: int, events: Sequence[TaskEvent]) -> Message:
+    """Consecutive events of one lease, of which the first has the sequence `first`."""
+    return Message(task_topic(task_id), task_window(task_id, events), f"{task_id}:{epoch}:{first}")
+
+
+def permit(
+    queue: QueueName, priority: Priority, task_id: TaskId, epoch: int, count: int
+) -> Message:
+    """Says that work waits; which, the database says."""
+    payload = msgspec.json.encode({"task_id": task_id, "epoch": epoch, "count": count})
+    return Message(f"tasks.{priority.word}.{queue}", payload, f"{task_id}:{epoch}")
+
+
+def log_line(task_id: TaskId, epoch: int, sequence: int, line: dict[str, Any]) -> Message:
+    """One line that a task logged, for the log stream."""
+    payload = msgspec.json.encode({"task_id": task_id, "epoch": epoch, "sequence": sequence} | line)
+    return Message(f"logs.task.{task_id}", payload, f"{task_id}:{epoch}:{sequence}:log")
+
+
+def _to_owner(subject: Subject, kind: str, fact: dict[str, Any], *, key: str) -> Message:
+    known = {"task_id": subject.task_id, "capability": subject.capability}
+    return Message(
+        user_topic(subject.user_id),
+        event_payload(kind, {**known, **fact}),
+        f"{subject.task_id}:{key}:{kind}",
+    )

@@ -1,0 +1,1 @@
+"""SQL of tasks, by what it is for: submitting, claiming, ending, leases, reading."""

@@ -1,0 +1,153 @@
+"""SQL by which a control plane takes tasks for its agents, and finds queues in which some wait."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from orchestra.features.tasks.types import (
+    TRANSITIONS,
+    Priority,
+    QueueName,
+    TaskId,
+    TaskState,
+    Trigger,
+)
+from orchestra.foundation.database import Row, Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A free place on an agent."""
+
+    agent_id: uuid.UUID
+    agent_name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A task with the lease that it has just got. Seconds count from the claim."""
+
+    id: TaskId
+    queue: QueueName
+    capability: str
+    priority: Priority
+    user_id: uuid.UUID
+    input: Any
+    epoch: int
+    attempt: int
+    max_attempts: int
+    agent_id: uuid.UUID
+    agent_name: str
+    affinity_key: str | None
+    trace_parent: str | None
+    run_timeout_seconds: float
+    progress_timeout_seconds: float
+    waited_seconds: float
+
+
+# Locks of others are skipped, so control planes never wait for each other; `state` is written out
+# because the index of waiting tasks is partial.
+_CLAIM = f"""
+WITH picked AS MATERIALIZED (
+    SELECT id FROM tasks
+    WHERE queue = $1 AND state = '{TaskState.QUEUED}' AND (run_after IS NULL OR run_after <= now())
+        AND ($5::uuid IS NULL OR user_id = $5)
+    ORDER BY priority DESC, id LIMIT $2 FOR UPDATE SKIP LOCKED
+), placed AS (
+    SELECT numbered.id, slot.agent_id, slot.agent_name
+    FROM (SELECT id, row_number() OVER () AS place FROM picked) AS numbered
+    JOIN unnest($3::uuid[], $4::text[]) WITH ORDINALITY AS slot (agent_id, agent_name, place)
+        USING (place)
+), claimed AS (
+    UPDATE tasks SET
+        state = '{TRANSITIONS[TaskState.QUEUED, Trigger.CLAIM]}', epoch = epoch + 1,
+        attempt = attempt + 1, agent_id = placed.agent_id, started_at = now(), run_after = NULL,
+        lease_expires_at = now() + make_interval(secs => $6), last_progress_at = now(),
+        run_deadline = now() + make_interval(secs => run_timeout_seconds)
+    FROM placed WHERE tasks.id = placed.id
+    RETURNING tasks.*, placed.agent_name
+), attempts AS (
+    INSERT INTO task_attempts (task_id, epoch, attempt, agent_id, agent_name, started_at)
+    SELECT id, epoch, attempt, agent_id, agent_name, started_at FROM claimed
+)
+SELECT
+    id, queue, capability, priority, user_id, input, epoch, attempt, max_attempts, agent_id,
+    agent_name, affinity_key, trace_parent, run_timeout_seconds, progress_timeout_seconds,
+    extract(epoch FROM now() - created_at)::float8 AS waited_seconds
+FROM claimed ORDER BY priority DESC, id
+"""  # noqa: S608 - only names of our own states are put in
+
+
+async def claim(
+    tx: Transaction,
+    queue: QueueName,
+    *,
+    slots: Sequence[Slot],
+    owner: uuid.UUID | None,
+    lease_seconds: float,
+) -> list[Claim]:
+    """Takes as many waiting tasks as there are slots, the most urgent and oldest first.
+
+    With `owner` only that person's: an agent that is not shared works for its owner alone.
+    """
+    rows = await tx.fetch(
+        _CLAIM,
+        queue,
+        len(slots),
+        [slot.agent_id for slot in slots],
+        [slot.agent_name for slot in slots],
+        owner,
+        lease_seconds,
+    )
+    return [_to_claim(row) for row in rows]
+
+
+async def move(tx: Transaction, moves: Sequence[tuple[TaskId, int, Slot]]) -> None:
+    """Gives tasks that were just claimed to other agents of the same control plane."""
+    ids, epochs = [task for task, _, _ in moves], [epoch for _, epoch, _ in moves]
+    agents, names = [slot.agent_id for *_, slot in moves], [slot.agent_name for *_, slot in moves]
+    await tx.execute(
+        """
+        WITH given AS (
+            SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::text[])
+                AS given (id, epoch, agent_id, agent_name)
+        ), moved AS (
+            UPDATE tasks SET agent_id = given.agent_id FROM given
+            WHERE tasks.id = given.id AND tasks.epoch = given.epoch
+        )
+        UPDATE task_attempts SET agent_id = given.agent_id, agent_name = given.agent_name
+        FROM given WHERE task_id = given.id AND task_attempts.epoch = given.epoch
+        """,
+        ids,
+        epochs,
+        agents,
+        names,
+    )
+
+
+async def waiting_queues(tx: Transaction) -> list[tuple[QueueName, Priority]]:
+    """Every queue and priority in which a task waits; jumps along the index, never reads it all."""
+    rows = await tx.fetch(
+        """
+        WITH RECURSIVE found AS (
+            (SELECT queue, priority FROM tasks WHERE state = 'queued'
+             ORDER BY queue, priority DESC LIMIT 1)
+            UNION ALL
+            SELECT next.queue, next.priority FROM found CROSS JOIN LATERAL (
+                SELECT queue, priority FROM tasks
+                WHERE state = 'queued' AND queue >= found.queue
+                    AND (queue > found.queue OR priority < found.priority)
+                ORDER BY queue, priority DESC LIMIT 1
+            ) AS next
+        )
+        SELECT queue, priority FROM found LIMIT 100000
+        """
+    )
+    return [(QueueName(row["queue"]), Priority(row["priority"])) for row in rows]
+
+
+def _to_claim(row: Row) -> Claim:
+    values = dict(row)
+    values["priority"] = Priority(values["priority"])
+    return Claim(**values)

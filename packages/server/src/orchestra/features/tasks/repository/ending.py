@@ -1,0 +1,159 @@
+"""SQL that ends runs and tasks: lock, decide in Python by the transition table, write."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from orchestra.features.tasks.repository.rows import encoded
+from orchestra.features.tasks.types import (
+    TERMINAL,
+    Life,
+    Priority,
+    QueueName,
+    TaskId,
+    TaskState,
+)
+from orchestra.foundation.database import Row, Transaction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Locked:
+    """What a transition needs of a task whose row is locked."""
+
+    id: TaskId
+    life: Life
+    queue: QueueName
+    capability: str
+    priority: Priority
+    user_id: uuid.UUID
+    agent_id: uuid.UUID | None
+    agent_name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """A decided transition; JSON is encoded. `ends_epoch` is the lease that it ends, if any."""
+
+    id: TaskId
+    life: Life
+    ends_epoch: int | None
+    outcome: str
+    result_json: bytes | None = None
+    error_json: bytes | None = None
+    usage_json: bytes | None = None
+    delay_seconds: float = 0.0
+    text: str | None = None  # what it said, for those who read it later; None: as last saved
+    sequence: int = 0  # of the event that ends it
+
+
+async def lock(tx: Transaction, ids: Sequence[TaskId]) -> dict[TaskId, Locked]:
+    """Locks the tasks, in the order of their ids so that two callers cannot wait for each other."""
+    rows = await tx.fetch(
+        """
+        SELECT id, state, epoch, attempt, max_attempts, queue, capability, priority, user_id,
+            agent_id, coalesce((
+                SELECT agent_name FROM task_attempts
+                WHERE task_id = tasks.id AND task_attempts.epoch = tasks.epoch
+            ), '') AS agent_name
+        FROM tasks WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE
+        """,
+        list(ids),
+    )
+    return {TaskId(row["id"]): _to_locked(row) for row in rows}
+
+
+async def apply(tx: Transaction, changes: Sequence[Change]) -> datetime:
+    """Writes transitions of locked tasks; returns the database's time of it."""
+    await tx.execute(
+        """
+        UPDATE tasks SET
+            state = given.state, epoch = given.epoch, result = given.result, error = given.error,
+            usage = given.usage, lease_expires_at = NULL, run_deadline = NULL,
+            agent_id = CASE WHEN given.state = 'queued' THEN NULL ELSE tasks.agent_id END,
+            run_after = CASE WHEN given.delay > 0
+                THEN now() + make_interval(secs => given.delay) END,
+            queue_deadline = CASE WHEN given.state = 'queued'
+                THEN now() + make_interval(secs => given.delay + queue_timeout_seconds) END,
+            finished_at = CASE WHEN given.is_over THEN now() END,
+            finish_pending = given.is_over AND wants_finish,
+            snapshot_text = coalesce(given.text, snapshot_text),
+            snapshot_epoch = CASE WHEN given.is_over THEN given.epoch ELSE snapshot_epoch END,
+            snapshot_sequence = CASE WHEN given.is_over THEN given.sequence
+                ELSE snapshot_sequence END
+        FROM unnest(
+            $1::uuid[], $2::text[], $3::bigint[], $4::jsonb[], $5::jsonb[], $6::jsonb[],
+            $7::float8[], $8::boolean[], $9::text[], $10::bigint[]
+        ) AS given (id, state, epoch, result, error, usage, delay, is_over, text, sequence)
+        WHERE tasks.id = given.id
+        """,
+        [change.id for change in changes],
+        [change.life.state for change in changes],
+        [change.life.epoch for change in changes],
+        [encoded(change.result_json) for change in changes],
+        [encoded(change.error_json) for change in changes],
+        [encoded(change.usage_json) for change in changes],
+        [change.delay_seconds for change in changes],
+        [change.life.state in TERMINAL for change in changes],
+        [change.text for change in changes],
+        [change.sequence for change in changes],
+    )
+    await _end_attempts(tx, [change for change in changes if change.ends_epoch is not None])
+    now: datetime = await tx.fetch_value("SELECT now()")
+    return now
+
+
+async def _end_attempts(tx: Transaction, changes: Sequence[Change]) -> None:
+    if not changes:
+        return
+    await tx.execute(
+        """
+        UPDATE task_attempts SET ended_at = now(), outcome = given.outcome, error = given.error
+        FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::jsonb[])
+            AS given (task_id, epoch, outcome, error)
+        WHERE task_attempts.task_id = given.task_id AND task_attempts.epoch = given.epoch
+        """,
+        [change.id for change in changes],
+        [change.ends_epoch for change in changes],
+        [change.outcome for change in changes],
+        [encoded(change.error_json) for change in changes],
+    )
+
+
+async def mark_cancelling(tx: Transaction, task_id: TaskId, *, by: str, reason: str) -> None:
+    await tx.execute(
+        """
+        UPDATE tasks SET state = 'cancelling', cancel_requested_at = now(),
+            cancel_requested_by = $2, cancel_reason = $3
+        WHERE id = $1
+        """,
+        task_id,
+        by,
+        reason,
+    )
+
+
+async def take_finished(tx: Transaction, *, limit: int) -> list[TaskId]:
+    """Tasks at whose end somebody wants to be called; they count as told when `tx` commits."""
+    rows = await tx.fetch(
+        """
+        UPDATE tasks SET finish_pending = false WHERE id IN (
+            SELECT id FROM tasks WHERE finish_pending ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED
+        ) RETURNING id
+        """,
+        limit,
+    )
+    return [TaskId(row["id"]) for row in rows]
+
+
+def _to_locked(row: Row) -> Locked:
+    return Locked(
+        id=TaskId(row["id"]),
+        life=Life(TaskState(row["state"]), row["epoch"], row["attempt"], row["max_attempts"]),
+        queue=QueueName(row["queue"]),
+        capability=row["capability"],
+        priority=Priority(row["priority"]),
+        user_id=row["user_id"],
+        agent_id=row["agent_id"],
+        agent_name=row["agent_name"],
+    )

@@ -1,0 +1,88 @@
+"""Natural batching: what arrives while one batch is at work becomes the next.
+
+Alone, an item starts at once; under load many share one transaction. No timer adds latency.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+from orchestra.foundation.concurrency import Guard
+from orchestra.foundation.errors import Unavailable
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Batcher(Generic[T, R]):
+    """Hands items to `work` in batches; each caller gets its own item's outcome.
+
+    `work` returns one outcome for each item, in order; an exception among them is raised at its
+    caller alone, one that `work` raises at all callers of the batch.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        work: Callable[[Sequence[T]], Awaitable[Sequence[R | Exception]]],
+        *,
+        largest: int = 64,
+        parallel: int = 2,
+        max_waiting: int = 20_000,
+    ) -> None:
+        self._name = name
+        self._work = work
+        self._largest = largest
+        self._parallel = parallel
+        self._max_waiting = max_waiting
+        self._waiting: deque[tuple[T, asyncio.Future[R]]] = deque()
+        self._running = 0
+        self._guard = Guard()
+
+    async def submit(self, item: T) -> R:
+        """Waits for the item's outcome; raises Unavailable when too many wait already."""
+        if len(self._waiting) >= self._max_waiting:
+            raise Unavailable("Too much is waiting to be written.", retry_after=1)
+        outcome: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, outcome))
+        if self._running < self._parallel:
+            self._running += 1
+            self._guard.spawn(self._name, self._run())
+        return await outcome
+
+    async def close(self) -> None:
+        """Gives up what has not begun."""
+        await self._guard.stop()
+        while self._waiting:
+            self._waiting.popleft()[1].cancel()
+
+    async def _run(self) -> None:
+        try:
+            while self._waiting:
+                count = min(self._largest, len(self._waiting))
+                batch = [self._waiting.popleft() for _ in range(count)]
+                await self._do(batch)
+        finally:
+            self._running -= 1
+
+    async def _do(self, batch: Sequence[tuple[T, asyncio.Future[R]]]) -> None:
+        try:
+            outcomes: Sequence[R | Exception] = await self._work([item for item, _ in batch])
+        except asyncio.CancelledError:
+            for _, outcome in batch:
+                outcome.cancel()
+            raise
+        except Exception as error:  # noqa: BLE001 - it is raised at every caller
+            outcomes = [error] * len(batch)
+        for (_, outcome), value in zip(batch, outcomes, strict=True):
+            _settle(outcome, value)
+
+
+def _settle(outcome: "asyncio.Future[R]", value: R | Exception) -> None:
+    if outcome.done():
+        return
+    if isinstance(value, Exception):
+        outcome.set_exception(value)
+    else:
+        outcome.set_result(value)

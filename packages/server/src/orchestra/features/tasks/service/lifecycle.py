@@ -1,0 +1,26 @@
+"""Applies the transition table. Pure: it reads no clock, no row and no message."""
+
+from dataclasses import replace
+
+from orchestra.features.tasks.errors import NotAllowed, StaleEpoch
+from orchestra.features.tasks.types import BY_AGENT, TRANSITIONS, Life, TaskState, Trigger
+
+
+def step(life: Life, trigger: Trigger, *, under: int | None = None) -> Life:
+    """What a task becomes; `under` is the epoch of the lease that says so.
+
+    Raises StaleEpoch when that lease is over, and NotAllowed when the table has no such row. A
+    retry without attempts left is a giving up. A transition that the agent did not announce moves
+    the epoch.
+    """
+    if under is not None and under != life.epoch:
+        raise StaleEpoch(f"Epoch {under} is over, the task is at {life.epoch}.")
+    if trigger is Trigger.RETRY and life.attempt >= life.max_attempts:
+        trigger = Trigger.GIVE_UP
+    state = TRANSITIONS.get((life.state, trigger))
+    if state is None:
+        raise NotAllowed(f"A task that is {life.state} cannot {trigger}.")
+    if trigger in BY_AGENT or state is TaskState.CANCELLING:
+        return replace(life, state=state)
+    attempt = life.attempt + (trigger is Trigger.CLAIM)
+    return replace(life, state=state, epoch=life.epoch + 1, attempt=attempt)

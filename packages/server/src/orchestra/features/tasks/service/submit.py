@@ -1,0 +1,165 @@
+"""Takes tasks in. Concurrent submits share a commit; the database decides races of a key."""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+import structlog
+
+from orchestra.features.tasks import events
+from orchestra.features.tasks.errors import IdempotencyConflict, QueueFull
+from orchestra.features.tasks.repository import submitting
+from orchestra.features.tasks.repository.submitting import PreparedTask
+from orchestra.features.tasks.service.announcing import send_soon, tell
+from orchestra.features.tasks.service.batching import Batcher
+from orchestra.features.tasks.service.validation import prepare
+from orchestra.features.tasks.types import NewTask, Task, TaskId, TaskState
+from orchestra.foundation import clock
+from orchestra.foundation.auth import Actor
+from orchestra.foundation.database import Database, Transaction
+from orchestra.foundation.messaging import Bus, Message
+from orchestra.foundation.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+COUNT_EVERY_SECONDS = 2.0
+RETRY_AFTER_SECONDS = 5.0
+FIRST_EPOCH = 1
+
+
+class Submitter:
+    """One for each process that takes tasks in."""
+
+    def __init__(self, database: Database, bus: Bus, settings: Settings) -> None:
+        self._database = database
+        self._bus = bus
+        self._settings = settings
+        self._batcher = Batcher("submit-tasks", self._insert)
+        self._waiting = 0
+        self._counted_at = float("-inf")
+
+    async def submit(self, actor: Actor, new: NewTask, *, tx: Transaction | None = None) -> Task:
+        """Acknowledges a task: when this returns, it is committed and will reach its end.
+
+        With `tx` it becomes part of that transaction, and its feature is called at the task's end.
+        The same idempotency key again returns the same task (`is_repeated`). Raises
+        IdempotencyConflict for another wish under it, InvalidInput, InputTooLarge, QueueFull or
+        Unavailable.
+        """
+        prepared = prepare(new, actor.owner, self._settings, wants_finish=tx is not None)
+        if tx is None:
+            await self._check_room(1)
+            return await self._batcher.submit(prepared)
+        tasks = await _write(tx, [prepared])
+        tx.after_commit(lambda: self._announce(tasks))
+        return _or_raise(tasks[0])
+
+    async def submit_all(self, actor: Actor, new: Sequence[NewTask]) -> list[Task]:
+        """Acknowledges all or none, in one transaction."""
+        prepared = [prepare(item, actor.owner, self._settings) for item in new]
+        await self._check_room(len(prepared))
+        async with self._database.transaction() as tx:
+            outcomes = await _write(tx, prepared)
+            tasks = [_or_raise(outcome) for outcome in outcomes]
+        await self._announce(tasks)
+        return tasks
+
+    async def close(self) -> None:
+        await self._batcher.close()
+
+    async def _insert(self, prepared: Sequence[PreparedTask]) -> Sequence[Task | Exception]:
+        async with self._database.transaction() as tx:
+            tasks = await _write(tx, prepared)
+            tx.after_commit(lambda: self._announce(tasks))
+        return tasks
+
+    async def _announce(self, tasks: Sequence[Task | Exception]) -> None:
+        new = [task for task in tasks if isinstance(task, Task) and not task.is_repeated]
+        messages = permits(new)
+        for task in new:
+            subject = events.Subject(
+                task_id=task.id, user_id=task.user_id, capability=task.capability
+            )
+            messages.extend(events.status(subject, task.life))
+        await send_soon(self._bus, messages)
+        await wake_agents(self._bus, new)
+
+    async def _check_room(self, count: int) -> None:
+        """Raises QueueFull when too many wait; counts them every 2 s at most, so roughly."""
+        if clock.monotonic() - self._counted_at > COUNT_EVERY_SECONDS:
+            self._counted_at = clock.monotonic()
+            async with self._database.transaction() as tx:
+                self._waiting = await submitting.count_waiting(tx)
+        if self._waiting + count > self._settings.max_queued_tasks:
+            raise QueueFull(retry_after=RETRY_AFTER_SECONDS)
+        self._waiting += count
+
+
+def permits(tasks: Sequence[Task]) -> list[Message]:
+    """One permit for each queue and priority among the tasks, named after the first of them."""
+    counts = Counter((task.queue, task.priority) for task in tasks)
+    first = {(task.queue, task.priority): task for task in reversed(tasks)}
+    return [
+        events.permit(
+            queue, priority, first[queue, priority].id, first[queue, priority].epoch, count
+        )
+        for (queue, priority), count in counts.items()
+    ]
+
+
+async def wake_agents(bus: Bus, tasks: Sequence[Task]) -> None:
+    """Tells control planes of tasks for a single agent: its queue has no consumer of its own."""
+    for queue in {
+        task.queue for task in tasks if not task.capability or task.queue != task.capability
+    }:
+        await tell(bus, events.WAKE_SUBJECT, queue.encode())
+
+
+async def _write(tx: Transaction, prepared: Sequence[PreparedTask]) -> list[Task | Exception]:
+    created = await submitting.insert(tx, prepared)
+    repeated = [
+        (item.user_id, item.idempotency_key)
+        for item in prepared
+        if item.idempotency_key is not None and item.id not in created
+    ]
+    earlier = await submitting.by_idempotency_key(tx, repeated) if repeated else {}
+    outcomes: list[Task | Exception] = []
+    for item in prepared:
+        if item.id in created:
+            outcomes.append(_as_task(item, created))
+            continue
+        task, request_hash = earlier[item.user_id, item.idempotency_key or ""]
+        same = request_hash == item.request_hash
+        outcomes.append(task if same else IdempotencyConflict())
+    return outcomes
+
+
+def _as_task(item: PreparedTask, created: dict[TaskId, datetime]) -> Task:
+    return Task(
+        id=item.id,
+        queue=item.queue,
+        capability=item.capability,
+        agent_id=None,
+        agent_name="",
+        state=TaskState.QUEUED,
+        priority=item.priority,
+        attempt=0,
+        max_attempts=item.max_attempts,
+        epoch=FIRST_EPOCH,
+        input=msgspec.json.decode(item.input_json),
+        result=None,
+        error=None,
+        usage=None,
+        user_id=item.user_id,
+        affinity_key=item.affinity_key,
+        created_at=created[item.id],
+        started_at=None,
+        finished_at=None,
+    )
+
+
+def _or_raise(outcome: Task | Exception) -> Task:
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome

@@ -1,0 +1,105 @@
+"""Checks what somebody wants done, and fills in the defaults."""
+
+import hashlib
+import re
+import uuid
+
+import msgspec
+
+from orchestra.features.tasks.errors import InputTooLarge
+from orchestra.features.tasks.repository.submitting import PreparedTask
+from orchestra.features.tasks.types import NewTask, QueueName, TaskId
+from orchestra.foundation import ids, telemetry
+from orchestra.foundation.errors import FieldError, InvalidInput
+from orchestra.foundation.settings import Settings
+
+CAPABILITY = re.compile(r"[A-Za-z0-9_-]{1,64}")
+MAX_KEY_LENGTH = 200
+MIN_SECONDS, MAX_SECONDS = 0.1, 2_592_000.0  # thirty days
+MAX_ATTEMPTS = 100
+_CANONICAL = msgspec.json.Encoder(order="sorted", uuid_format="canonical")
+
+
+def prepare(
+    new: NewTask, user_id: uuid.UUID, settings: Settings, *, wants_finish: bool = False
+) -> PreparedTask:
+    """A task ready to be written; raises InvalidInput or InputTooLarge naming the fields."""
+    if problems := _problems(new):
+        raise InvalidInput(
+            "; ".join(f"{item.field}: {item.message}" for item in problems), fields=problems
+        )
+    input_json = _encode_input(new, settings.max_task_input_bytes)
+    queue_timeout = _or(new.queue_timeout_seconds, settings.queue_timeout_seconds)
+    run_timeout = _or(new.run_timeout_seconds, settings.run_timeout_seconds)
+    progress_timeout = _or(new.progress_timeout_seconds, settings.progress_timeout_seconds)
+    return PreparedTask(
+        id=TaskId(ids.new_id()),
+        queue=QueueName(str(new.agent_id) if new.agent_id else new.capability),
+        capability=new.capability,
+        priority=new.priority,
+        user_id=user_id,
+        input_json=input_json,
+        idempotency_key=new.idempotency_key,
+        request_hash=_request_hash(new),
+        affinity_key=new.affinity_key,
+        trace_parent=telemetry.trace_headers().get("traceparent"),
+        max_attempts=new.max_attempts or settings.max_attempts,
+        queue_timeout_seconds=queue_timeout,
+        run_timeout_seconds=run_timeout,
+        progress_timeout_seconds=progress_timeout,
+        wants_finish=wants_finish,
+    )
+
+
+def is_capability(name: str) -> bool:
+    """Whether it can name a capability. An agent's id cannot: that is the agent's own queue."""
+    if not CAPABILITY.fullmatch(name):
+        return False
+    try:
+        uuid.UUID(name)
+    except ValueError:
+        return True
+    return False
+
+
+def _problems(new: NewTask) -> list[FieldError]:
+    found: list[FieldError] = []
+    if not new.capability and new.agent_id is None:
+        found.append(FieldError("capability", "name a capability or an agent_id"))
+    if new.capability and not is_capability(new.capability):
+        found.append(FieldError("capability", "1 to 64 letters, digits, - and _, and not an id"))
+    if new.idempotency_key is not None and not _is_key(new.idempotency_key):
+        found.append(FieldError("idempotency_key", f"1 to {MAX_KEY_LENGTH} printable characters"))
+    if new.max_attempts is not None and not 1 <= new.max_attempts <= MAX_ATTEMPTS:
+        found.append(FieldError("max_attempts", f"between 1 and {MAX_ATTEMPTS}"))
+    for name in ("queue_timeout_seconds", "run_timeout_seconds", "progress_timeout_seconds"):
+        seconds: float | None = getattr(new, name)
+        if seconds is not None and not MIN_SECONDS <= seconds <= MAX_SECONDS:
+            found.append(FieldError(name, f"between {MIN_SECONDS:g} and {MAX_SECONDS:g} seconds"))
+    return found
+
+
+def _is_key(key: str) -> bool:
+    return 1 <= len(key) <= MAX_KEY_LENGTH and key.isprintable()
+
+
+def _encode_input(new: NewTask, limit: int) -> bytes:
+    encoded = msgspec.json.encode(new.input)
+    if len(encoded) > limit:
+        raise InputTooLarge(
+            f"The input has {len(encoded)} bytes as JSON; {limit} are allowed.",
+            fields=[FieldError("input", "too large")],
+        )
+    return encoded
+
+
+def _request_hash(new: NewTask) -> bytes:
+    """The same for the same wish, however it was spelled: SHA-256 of canonical JSON."""
+    if new.idempotency_key is None:
+        return b""
+    wish = {name: getattr(new, name) for name in NewTask.__slots__ if name != "idempotency_key"}
+    return hashlib.sha256(_CANONICAL.encode(wish)).digest()
+
+
+def _or(given: float | None, default: float) -> float:
+    return default if given is None else given

@@ -1,0 +1,164 @@
+"""What a task is, and the one table that says how its state may change."""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import IntEnum, StrEnum
+from typing import Any, NewType
+
+import msgspec
+
+TaskId = NewType("TaskId", uuid.UUID)
+QueueName = NewType("QueueName", str)  # a capability, or the id of an agent
+
+
+class TaskState(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    CANCELLING = "cancelling"  # runs, and its agent was asked to stop
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Priority(IntEnum):
+    LOW = 0
+    NORMAL = 1
+    HIGH = 2
+    CRITICAL = 3
+
+    @property
+    def word(self) -> str:
+        """As REST and subjects spell it."""
+        return self.name.lower()
+
+
+class Trigger(StrEnum):
+    """What can happen to a task."""
+
+    CLAIM = "claim"  # a control plane took it for an agent
+    RESULT = "result"  # the agent has done it
+    FAIL = "fail"  # the agent says it cannot be done, or no attempts are left
+    RETRY = "retry"  # this attempt is lost, another may succeed
+    STOPPED = "stopped"  # the agent has stopped because it was asked to
+    CANCEL = "cancel"  # somebody asks to stop it
+    EXPIRE = "expire"  # it waited longer than it may
+    GIVE_UP = "give_up"  # the server ends the run without its agent
+
+
+# Absent is not allowed. A task being cancelled never goes back to its queue: nobody wants it.
+TRANSITIONS: Mapping[tuple[TaskState, Trigger], TaskState] = {
+    (TaskState.QUEUED, Trigger.CLAIM): TaskState.RUNNING,
+    (TaskState.QUEUED, Trigger.CANCEL): TaskState.CANCELLED,
+    (TaskState.QUEUED, Trigger.EXPIRE): TaskState.FAILED,
+    (TaskState.RUNNING, Trigger.RESULT): TaskState.SUCCEEDED,
+    (TaskState.RUNNING, Trigger.FAIL): TaskState.FAILED,
+    (TaskState.RUNNING, Trigger.RETRY): TaskState.QUEUED,
+    (TaskState.RUNNING, Trigger.GIVE_UP): TaskState.FAILED,
+    (TaskState.RUNNING, Trigger.CANCEL): TaskState.CANCELLING,
+    (TaskState.CANCELLING, Trigger.CANCEL): TaskState.CANCELLING,
+    (TaskState.CANCELLING, Trigger.RESULT): TaskState.SUCCEEDED,
+    (TaskState.CANCELLING, Trigger.FAIL): TaskState.FAILED,
+    (TaskState.CANCELLING, Trigger.STOPPED): TaskState.CANCELLED,
+    (TaskState.CANCELLING, Trigger.RETRY): TaskState.CANCELLED,
+    (TaskState.CANCELLING, Trigger.GIVE_UP): TaskState.CANCELLED,
+}
+TERMINAL = frozenset({TaskState.SUCCEEDED, TaskState.FAILED, TaskState.CANCELLED})
+HELD = frozenset({TaskState.RUNNING, TaskState.CANCELLING})  # an agent has a lease on it
+# Ends that the agent itself announces: they keep its epoch, and have its event's cursor.
+BY_AGENT = frozenset({Trigger.RESULT, Trigger.FAIL, Trigger.STOPPED})
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """What transitions depend on, and change."""
+
+    state: TaskState
+    epoch: int
+    attempt: int
+    max_attempts: int
+
+    @property
+    def is_over(self) -> bool:
+        return self.state in TERMINAL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewTask:
+    """What somebody wants done. `capability` or `agent_id` says by whom; both: that agent by that.
+
+    Time-outs are in seconds, None takes the setting. `affinity_key` brings tasks of one kind (say,
+    a conversation) to the same agent while it is free. `input` is plain JSON.
+    """
+
+    input: Any
+    capability: str = ""
+    agent_id: uuid.UUID | None = None
+    priority: Priority = Priority.NORMAL
+    idempotency_key: str | None = None
+    queue_timeout_seconds: float | None = None
+    run_timeout_seconds: float | None = None
+    progress_timeout_seconds: float | None = None
+    max_attempts: int | None = None
+    affinity_key: str | None = None
+
+
+class TaskProblem(msgspec.Struct, frozen=True):
+    """Why a task failed: a short word for programs, a sentence for people."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """A task as the database has it. In lists `input` and `result` are None: they can be large."""
+
+    id: TaskId
+    queue: QueueName
+    capability: str
+    agent_id: uuid.UUID | None
+    agent_name: str
+    state: TaskState
+    priority: Priority
+    attempt: int
+    max_attempts: int
+    epoch: int
+    input: Any
+    result: Any
+    error: TaskProblem | None
+    usage: dict[str, Any] | None
+    user_id: uuid.UUID
+    affinity_key: str | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    is_repeated: bool = False  # an earlier submit with the same idempotency key made it
+
+    @property
+    def life(self) -> Life:
+        return Life(self.state, self.epoch, self.attempt, self.max_attempts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One lease that a task had."""
+
+    attempt: int
+    epoch: int
+    agent_id: uuid.UUID
+    agent_name: str
+    started_at: datetime
+    ended_at: datetime | None
+    outcome: str | None
+    error: TaskProblem | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskSnapshot:
+    """What a reader needs who has seen nothing: the state and the text so far, up to `cursor`."""
+
+    task: Task
+    text: str
+    cursor: str
