@@ -46,12 +46,13 @@ COMMANDS = {
 
 def main() -> None:
     """Runs the command line of this process and exits."""
+    # `orchestra task list | head` ends quietly.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     sys.exit(run(sys.argv[1:]))
 
 
 def run(arguments: list[str]) -> int:
     """Runs a command line and returns its exit code."""
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     if arguments[:1] == ["--version"]:
         output.write(f"{VERSION}\n")
         return SUCCESS
