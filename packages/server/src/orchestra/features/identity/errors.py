@@ -27,6 +27,12 @@ class WeakPassword(InvalidInput):
     code = "weak_password"
 
 
+class WrongPassword(InvalidInput):
+    """The present password is not right."""
+
+    code = "wrong_password"
+
+
 class UsernameTaken(Conflict):
     """Somebody has this user name already."""
 

@@ -457,8 +457,9 @@ async def purge(tx: Transaction, *, ended_before: datetime, attempts_before: dat
 
 
 def _user(row: Row) -> User:
-    values = {name: row[name] for name in User.__slots__}
-    return User(**{**values, "role": Role(row["role"]), "status": UserStatus(row["status"])})
+    values: dict[str, Any] = {name: row[name] for name in User.__slots__}
+    values |= {"role": Role(row["role"]), "status": UserStatus(row["status"])}
+    return User(**values)
 
 
 def _key(row: Row) -> ApiKey:

@@ -139,7 +139,7 @@ class Identity:
             login, user = found
             if now - login.last_seen_at > TOUCH:
                 await repository.touch_login(tx, login.id, now=now)
-        return _actor(ActorKind.USER, str(login.id), user, ROLE_PERMISSIONS[user.role])
+        return login_actor(user, login.id)
 
     async def _api_key(self, token: str) -> Actor:
         parsed = parse_key(API_KEY_PREFIX, token)
@@ -198,6 +198,12 @@ class _Cache:
         self.generation += 1
         for key in [key for key, (actor, _) in self._entries.items() if actor.user_id == user_id]:
             del self._entries[key]
+
+
+def login_actor(user: User, login_id: uuid.UUID, *, ip: str = "") -> Actor:
+    """The person behind a login."""
+    actor = _actor(ActorKind.USER, str(login_id), user, ROLE_PERMISSIONS[user.role])
+    return dataclasses.replace(actor, ip=ip)
 
 
 def _actor(kind: ActorKind, actor_id: str, user: User, permissions: frozenset[Permission]) -> Actor:
