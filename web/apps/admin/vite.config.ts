@@ -1,0 +1,4 @@
+import { appConfig } from "@ai-orchestra/config/vite";
+import { defineConfig } from "vite";
+
+export default defineConfig(appConfig({ base: "/admin/" }));

@@ -1,0 +1,239 @@
+/** Wire shapes of the REST and SSE contract, as the server writes them (snake_case, RFC 3339 times). */
+
+export type Role = "admin" | "member" | "viewer";
+export type Permission =
+  | "chat:use" | "tasks:read" | "tasks:write" | "agents:read" | "agents:connect" | "agents:manage" | "models:use"
+  | "providers:manage" | "users:manage" | "keys:manage" | "events:read" | "audit:read" | "system:read";
+
+export interface Page<Item> {
+  items: Item[];
+  next_cursor?: string | null;
+}
+
+export interface User {
+  id: string;
+  username: string;
+  display_name: string | null;
+  email: string | null;
+  avatar_url: string | null;
+  role: Role;
+  status: "active" | "disabled";
+  preferences: Record<string, unknown>;
+  created_at: string;
+  last_login_at: string | null;
+}
+
+export interface Me extends User {
+  permissions: Permission[];
+}
+
+export interface Session {
+  user: User;
+  permissions: Permission[];
+}
+
+export interface OneTimeLink {
+  purpose: "first_admin" | "sign_in";
+  needs_account: boolean;
+}
+
+export interface Login {
+  id: string;
+  created_at: string;
+  last_seen_at: string;
+  ip: string | null;
+  user_agent: string | null;
+  current: boolean;
+}
+
+export interface ApiKey {
+  id: string;
+  name: string;
+  prefix: string;
+  scopes: string[];
+  created_at: string;
+  expires_at: string | null;
+  last_used_at: string | null;
+}
+
+export interface NewApiKey extends ApiKey {
+  key: string;
+}
+
+export interface AuditEntry {
+  id: string | number;
+  at: string;
+  actor: unknown;
+  action: string;
+  target: unknown;
+  details: Record<string, unknown> | null;
+  ip: string | null;
+  request_id: string | null;
+}
+
+export type AgentStatus = "online" | "busy" | "draining" | "unhealthy" | "offline";
+
+export interface AgentResources {
+  cpu_usage: number;
+  memory_usage: number;
+  disk_usage: number;
+  network_bytes_in: number;
+  network_bytes_out: number;
+}
+
+export interface Agent {
+  id: string;
+  name: string;
+  owner_id: string | null;
+  capabilities: string[];
+  status: AgentStatus;
+  reason: string | null;
+  version: string | null;
+  slots: number;
+  slots_in_use: number;
+  labels: Record<string, string>;
+  resources: AgentResources | null;
+  performance: {
+    tasks_completed: number;
+    tasks_failed: number;
+    average_duration_seconds: number | null;
+    round_trip_seconds: number | null;
+  } | null;
+  connected_at: string | null;
+  last_heartbeat: string | null;
+}
+
+export interface Enrolment {
+  token: string;
+  expires_at: string;
+  command: string;
+}
+
+export type TaskState = "queued" | "running" | "cancelling" | "succeeded" | "failed" | "cancelled";
+export type Priority = "low" | "normal" | "high" | "critical";
+
+export interface TaskError {
+  code: string;
+  message: string;
+}
+
+export interface Usage {
+  prompt_tokens: number | null;
+  completion_tokens: number | null;
+  first_token_ms?: number | null;
+}
+
+export interface Attempt {
+  attempt: number;
+  epoch: number;
+  agent_id: string | null;
+  started_at: string | null;
+  ended_at: string | null;
+  outcome: string | null;
+  error: TaskError | null;
+}
+
+export interface Task {
+  id: string;
+  capability: string | null;
+  agent_id: string | null;
+  agent_name: string | null;
+  state: TaskState;
+  priority: Priority;
+  attempt: number;
+  max_attempts: number;
+  epoch: number;
+  input: unknown;
+  result: unknown;
+  error: TaskError | null;
+  user_id: string | null;
+  created_at: string;
+  started_at: string | null;
+  finished_at: string | null;
+  usage: Usage | null;
+  attempts?: Attempt[];
+}
+
+export interface Conversation {
+  id: string;
+  title: string | null;
+  model: string | null;
+  created_at: string;
+  updated_at: string;
+  last_message_preview: string | null;
+}
+
+export type MessageState = "complete" | "streaming" | "failed" | "stopped";
+
+export interface Message {
+  id: string;
+  conversation_id: string;
+  role: "user" | "assistant";
+  content: string;
+  task_id: string | null;
+  state: MessageState;
+  error: TaskError | string | null;
+  usage: Usage | null;
+  model: string | null;
+  created_at: string;
+  edited_at: string | null;
+  cursor?: string | null;
+}
+
+export interface Turn {
+  user_message: Message;
+  assistant_message: Message;
+}
+
+export type ProviderKind = "openai" | "anthropic";
+
+export interface Provider {
+  id: string;
+  name: string;
+  kind: ProviderKind;
+  base_url: string | null;
+  key_last4: string | null;
+  enabled: boolean;
+  is_local: boolean;
+  models: string[];
+  created_at: string;
+}
+
+export interface ProviderTest {
+  ok: boolean;
+  latency_ms: number | null;
+  models: string[];
+  error?: string | null;
+}
+
+export interface Model {
+  id: string;
+  provider: string;
+  name: string;
+  is_default: boolean;
+}
+
+export interface SystemMetrics {
+  agents_online: number;
+  agents_total: number;
+  tasks_queued: number;
+  tasks_running: number;
+  tasks_finished_per_minute: number;
+  cpu_usage: number;
+  memory_usage: number;
+}
+
+export interface FieldProblem {
+  field: string;
+  message: string;
+}
+
+export interface ProblemDetails {
+  type?: string;
+  title?: string;
+  status?: number;
+  detail?: string;
+  code?: string;
+  request_id?: string;
+  errors?: FieldProblem[];
+}
