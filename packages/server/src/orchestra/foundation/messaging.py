@@ -125,6 +125,20 @@ class Bus:
         """Stores all, pipelined; raises Unavailable unless every one was acknowledged."""
         await asyncio.gather(*(self.publish(message) for message in messages))
 
+    async def publish_soon(self, *messages: Message) -> None:
+        """Hands messages to the connection without waiting for JetStream.
+
+        For what the database makes good when it is lost; while NATS is away it is dropped.
+        """
+        if not self.client.is_connected:
+            return
+        try:
+            for message in messages:
+                named = {api.Header.MSG_ID.value: message.message_id} if message.message_id else None
+                await self.client.publish(message.subject, message.payload, headers=named)
+        except (OSError, nats.errors.Error) as error:
+            log.warning("messages were dropped", error=str(error) or type(error).__name__)
+
     async def announce(self, subject: str, payload: bytes) -> None:
         """Sends to whoever listens now; nothing is stored.
 
