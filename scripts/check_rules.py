@@ -77,7 +77,7 @@ def _docstring(path: str, tree: ast.Module) -> Iterator[Finding]:
 
 
 def _calls(path: str, tree: ast.Module) -> Iterator[Finding]:
-    is_test = "/tests/" in f"/{path}"
+    is_test = "/tests/" in f"/{path}" and Path(path).name.startswith("test_")
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
             continue
