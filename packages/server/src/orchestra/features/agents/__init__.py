@@ -1,0 +1,31 @@
+"""Who does the work: registration, enrolment, presence and health of agents.
+
+It must not know what a task is; who gives agents work reads the registry.
+"""
+
+from orchestra.features.agents.repository import AgentFilter, connected, count_by_status, get, names
+from orchestra.features.agents.service.enrolment import key_check
+from orchestra.features.agents.service.presence import Presence
+from orchestra.features.agents.service.registration import find, owned, visible
+from orchestra.features.agents.service.registry import ConnectedAgent, Registry
+from orchestra.features.agents.types import Agent, AgentId, AgentStatus
+
+find_agents, agent_names, note_connected, get_agent = find, names, connected, get
+
+__all__ = [
+    "Agent",
+    "AgentFilter",
+    "AgentId",
+    "AgentStatus",
+    "ConnectedAgent",
+    "Presence",
+    "Registry",
+    "agent_names",
+    "count_by_status",
+    "find_agents",
+    "get_agent",
+    "key_check",
+    "note_connected",
+    "owned",
+    "visible",
+]

@@ -1,0 +1,28 @@
+"""What agents announce: their status when it changes and now and then, and their load."""
+
+import msgspec
+
+from orchestra.features.agents.types import Agent
+from orchestra.features.events import agent_topic, event_payload
+from orchestra.foundation.messaging import Message
+
+
+def status_changed(agent: Agent) -> Message:
+    return Message(agent_topic(agent.id), event_payload("agent.status.changed", {"agent": agent}))
+
+
+def status(agent: Agent) -> Message:
+    """The same, though nothing has changed: for readers who have only just come."""
+    return Message(agent_topic(agent.id), event_payload("agent.status", {"agent": agent}))
+
+
+def load(agent: Agent) -> Message:
+    """How loaded an agent is, for the metrics stream."""
+    measured = {
+        "agent_id": agent.id,
+        "slots": agent.slots,
+        "slots_in_use": agent.slots_in_use,
+        "resources": msgspec.to_builtins(agent.resources),
+        "performance": msgspec.to_builtins(agent.performance),
+    }
+    return Message(f"metrics.agent.{agent.id}", event_payload("agent.metrics", measured))

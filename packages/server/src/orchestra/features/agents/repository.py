@@ -1,0 +1,326 @@
+"""SQL of agents, their keys and enrolments."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from orchestra.features.agents.types import (
+    Agent,
+    AgentId,
+    AgentStatus,
+    Capability,
+    LiveState,
+    Performance,
+    Registration,
+    Resources,
+)
+from orchestra.foundation.database import Row, Transaction
+
+_COLUMNS = """
+    id, name, owner_id, shared, capabilities, capability_details, status, reason, version, slots,
+    slots_in_use, labels, resources, restorable, tasks_completed, tasks_failed, busy_seconds,
+    round_trip_seconds, connected_at, last_heartbeat_at"""
+_UPSERT = f"""
+INSERT INTO agents (id, name, owner_id, shared, capabilities, capability_details, labels, version,
+    slots, restorable, created_at, updated_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, now(), now())
+ON CONFLICT (owner_id, name) DO UPDATE SET
+    shared = excluded.shared, capabilities = excluded.capabilities,
+    capability_details = excluded.capability_details, labels = excluded.labels,
+    version = excluded.version, slots = excluded.slots, restorable = excluded.restorable,
+    updated_at = now()
+RETURNING {_COLUMNS}
+"""
+_GET = f"SELECT {_COLUMNS} FROM agents WHERE id = $1"
+_FIND = f"""
+SELECT {_COLUMNS} FROM agents
+WHERE ($1::uuid IS NULL OR owner_id = $1 OR shared)
+    AND ($2::text[] IS NULL OR status = ANY($2))
+    AND ($3::text[] IS NULL OR capabilities && $3)
+    AND ($4::text IS NULL OR (name, id) > ($4, $5::uuid))
+ORDER BY name, id LIMIT $6
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentFilter:
+    """Which agents to list; None does not ask. `viewer` sees its own and the shared ones."""
+
+    viewer: uuid.UUID | None
+    statuses: Sequence[AgentStatus] | None = None
+    capabilities: Sequence[str] | None = None
+    after: tuple[str, uuid.UUID] | None = None
+    limit: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class AgentKeyRow:
+    """A key that is not revoked, and whose it is."""
+
+    id: str
+    name: str
+    owner_id: uuid.UUID
+    owner_role: str
+    secret_hash: bytes
+
+
+async def upsert(
+    tx: Transaction, new_id: uuid.UUID, owner_id: uuid.UUID, *, shared: bool, said: Registration
+) -> Agent:
+    """Writes what an agent says of itself; owner and name decide which agent it is."""
+    row = await tx.fetch_one(
+        _UPSERT,
+        new_id,
+        said.name,
+        owner_id,
+        shared,
+        said.capabilities,
+        msgspec.to_builtins(said.capability_details),
+        said.labels,
+        said.version,
+        said.slots,
+        said.restorable,
+    )
+    if row is None:
+        raise LookupError("an upsert returns its row")
+    return _to_agent(row)
+
+
+async def get(tx: Transaction, agent_id: uuid.UUID) -> Agent | None:
+    row = await tx.fetch_one(_GET, agent_id)
+    return _to_agent(row) if row else None
+
+
+async def find(tx: Transaction, wanted: AgentFilter) -> list[Agent]:
+    """One page by name, and a row more if there is one."""
+    rows = await tx.fetch(
+        _FIND,
+        wanted.viewer,
+        None if wanted.statuses is None else list(wanted.statuses),
+        None if wanted.capabilities is None else list(wanted.capabilities),
+        wanted.after[0] if wanted.after else None,
+        wanted.after[1] if wanted.after else None,
+        wanted.limit + 1,
+    )
+    return [_to_agent(row) for row in rows]
+
+
+async def names(tx: Transaction, ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, str]:
+    rows = await tx.fetch("SELECT id, name FROM agents WHERE id = ANY($1::uuid[])", list(ids))
+    return {row["id"]: row["name"] for row in rows}
+
+
+async def forget(tx: Transaction, agent_id: uuid.UUID) -> bool:
+    """Deletes an agent that is offline, with its keys; False if it is not offline or not there."""
+    row = await tx.fetch_one(
+        "DELETE FROM agents WHERE id = $1 AND status = 'offline' RETURNING owner_id, name", agent_id
+    )
+    if row is None:
+        return False
+    await tx.execute(
+        """
+        UPDATE agent_keys SET revoked_at = now()
+        WHERE owner_id = $1 AND name = $2 AND revoked_at IS NULL
+        """,
+        row["owner_id"],
+        row["name"],
+    )
+    return True
+
+
+async def connected(
+    tx: Transaction, agent_id: uuid.UUID, *, control_plane_id: str, instance_id: str
+) -> None:
+    await tx.execute(
+        """
+        UPDATE agents SET status = 'online', reason = '', control_plane_id = $2, instance_id = $3,
+            connected_at = now(), last_heartbeat_at = now(), updated_at = now()
+        WHERE id = $1
+        """,
+        agent_id,
+        control_plane_id,
+        instance_id,
+    )
+
+
+async def save_states(
+    tx: Transaction, states: Sequence[LiveState], *, control_plane_id: str
+) -> None:
+    """Writes what this control plane knows of its agents; counters only of those that moved on."""
+    await tx.execute(
+        """
+        UPDATE agents SET
+            status = CASE WHEN ours THEN given.status ELSE agents.status END,
+            reason = CASE WHEN ours THEN given.reason ELSE agents.reason END,
+            slots_in_use = CASE WHEN ours THEN given.slots_in_use ELSE agents.slots_in_use END,
+            resources = coalesce(given.resources, agents.resources),
+            round_trip_seconds = given.round_trip,
+            last_heartbeat_at = coalesce(given.beat, agents.last_heartbeat_at),
+            tasks_completed = tasks_completed + given.completed,
+            tasks_failed = tasks_failed + given.failed,
+            busy_seconds = busy_seconds + given.busy, updated_at = now()
+        FROM (
+            SELECT given.*, owner.control_plane_id = $10 AS ours
+            FROM unnest($1::uuid[], $2::text[], $3::text[], $4::integer[], $5::jsonb[],
+                $6::float8[], $7::timestamptz[], $8::bigint[], $9::bigint[], $11::float8[]
+            ) AS given (id, status, reason, slots_in_use, resources, round_trip, beat, completed,
+                failed, busy)
+            JOIN agents AS owner USING (id)
+        ) AS given
+        WHERE agents.id = given.id
+        """,
+        [state.id for state in states],
+        [state.status for state in states],
+        [state.reason for state in states],
+        [state.slots_in_use for state in states],
+        [state.resources for state in states],
+        [state.round_trip_seconds for state in states],
+        [state.last_heartbeat for state in states],
+        [state.completed for state in states],
+        [state.failed for state in states],
+        control_plane_id,
+        [state.busy_seconds for state in states],
+    )
+
+
+async def abandon_silent(tx: Transaction, *, after_seconds: float, limit: int) -> list[AgentId]:
+    """Marks agents offline of which no control plane has written for so long; returns them."""
+    rows = await tx.fetch(
+        """
+        UPDATE agents SET status = 'offline', reason = 'its control plane has gone',
+            slots_in_use = 0, updated_at = now()
+        WHERE id IN (
+            SELECT id FROM agents
+            WHERE status <> 'offline' AND updated_at < now() - make_interval(secs => $1)
+            ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED
+        ) RETURNING id
+        """,
+        after_seconds,
+        limit,
+    )
+    return [AgentId(row["id"]) for row in rows]
+
+
+async def count_by_status(tx: Transaction) -> dict[AgentStatus, int]:
+    rows = await tx.fetch("SELECT status, count(*) AS count FROM agents GROUP BY status")
+    return {AgentStatus(row["status"]): row["count"] for row in rows}
+
+
+async def insert_enrolment(
+    tx: Transaction, token_hash: bytes, *, created_by: uuid.UUID, name: str | None, seconds: float
+) -> datetime:
+    """Keeps a token's hash; returns when it expires."""
+    expires_at: datetime = await tx.fetch_value(
+        """
+        INSERT INTO agent_enrolments (token_hash, created_by, name, created_at, expires_at)
+        VALUES ($1, $2, $3, now(), now() + make_interval(secs => $4)) RETURNING expires_at
+        """,
+        token_hash,
+        created_by,
+        name,
+        seconds,
+    )
+    return expires_at
+
+
+async def use_enrolment(tx: Transaction, token_hash: bytes) -> tuple[uuid.UUID, str | None] | None:
+    """Uses a token up; returns its maker and the name it is for, or None if it is no good."""
+    row = await tx.fetch_one(
+        """
+        UPDATE agent_enrolments SET used_at = now()
+        WHERE token_hash = $1 AND used_at IS NULL AND expires_at > now()
+        RETURNING created_by, name
+        """,
+        token_hash,
+    )
+    return (row["created_by"], row["name"]) if row else None
+
+
+async def insert_key(
+    tx: Transaction, key_id: str, *, owner_id: uuid.UUID, name: str, secret_hash: bytes
+) -> None:
+    """Keeps a new key of the agent; the former ones of the same name stop working."""
+    await tx.execute(
+        """
+        UPDATE agent_keys SET revoked_at = now()
+        WHERE owner_id = $1 AND name = $2 AND revoked_at IS NULL
+        """,
+        owner_id,
+        name,
+    )
+    await tx.execute(
+        """
+        INSERT INTO agent_keys (id, owner_id, name, secret_hash, created_at)
+        VALUES ($1, $2, $3, $4, now())
+        """,
+        key_id,
+        owner_id,
+        name,
+        secret_hash,
+    )
+
+
+async def active_key(tx: Transaction, key_id: str) -> AgentKeyRow | None:
+    """A key that is not revoked, of an owner who is active."""
+    row = await tx.fetch_one(
+        """
+        SELECT key.id, key.name, key.owner_id, key.secret_hash, owner.role
+        FROM agent_keys AS key JOIN users_v2 AS owner ON owner.id = key.owner_id
+        WHERE key.id = $1 AND key.revoked_at IS NULL AND owner.status = 'active'
+        """,
+        key_id,
+    )
+    if row is None:
+        return None
+    return AgentKeyRow(row["id"], row["name"], row["owner_id"], row["role"], row["secret_hash"])
+
+
+async def touch_key(tx: Transaction, key_id: str) -> None:
+    """Notes the use of a key, right to the minute."""
+    await tx.execute(
+        """
+        UPDATE agent_keys SET last_used_at = now()
+        WHERE id = $1 AND (last_used_at IS NULL OR last_used_at < now() - interval '1 minute')
+        """,
+        key_id,
+    )
+
+
+def _to_agent(row: Row) -> Agent:
+    return Agent(
+        id=AgentId(row["id"]),
+        name=row["name"],
+        owner_id=row["owner_id"],
+        shared=row["shared"],
+        capabilities=row["capabilities"],
+        capability_details=msgspec.convert(row["capability_details"], list[Capability]),
+        status=AgentStatus(row["status"]),
+        reason=row["reason"],
+        version=row["version"],
+        slots=row["slots"],
+        slots_in_use=row["slots_in_use"],
+        labels=row["labels"],
+        resources=_to_resources(row["resources"]),
+        performance=_to_performance(row),
+        connected_at=row["connected_at"],
+        last_heartbeat=row["last_heartbeat_at"],
+        restorable=row["restorable"],
+    )
+
+
+def _to_resources(value: dict[str, Any] | None) -> Resources | None:
+    return None if value is None else msgspec.convert(value, Resources)
+
+
+def _to_performance(row: Row) -> Performance:
+    ended = row["tasks_completed"] + row["tasks_failed"]
+    return Performance(
+        tasks_completed=row["tasks_completed"],
+        tasks_failed=row["tasks_failed"],
+        average_duration_seconds=row["busy_seconds"] / ended if ended else 0.0,
+        round_trip_seconds=row["round_trip_seconds"],
+    )

@@ -1,0 +1,212 @@
+"""The gRPC door of agents: registration, heartbeats, lists and live metrics."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
+
+import msgspec
+from google.protobuf.timestamp_pb2 import Timestamp
+from nats.aio.msg import Msg
+from orchestra_protocol import agent_pb2 as pb
+
+from orchestra.features.agents import schemas
+from orchestra.features.agents.repository import AgentFilter
+from orchestra.features.agents.service import registration
+from orchestra.features.agents.service.registry import Registry
+from orchestra.features.agents.types import Agent
+from orchestra.features.events import AGENTS_TOPIC
+from orchestra.foundation import clock
+from orchestra.foundation.auth import Actor, Permission, Policy, require
+from orchestra.foundation.database import Database
+from orchestra.foundation.errors import InvalidInput, NotFound
+from orchestra.foundation.messaging import Bus
+from orchestra.foundation.rpc import Context, current_actor
+from orchestra.foundation.settings import Settings
+
+SERVICE = "/ai_orchestra.v2.ModernAgentService/"
+POLICIES: Mapping[str, Policy] = {
+    SERVICE + "RegisterAgent": require(Permission.AGENTS_CONNECT),
+    SERVICE + "StreamHeartbeat": require(Permission.AGENTS_CONNECT),
+    SERVICE + "ListAgents": require(Permission.AGENTS_READ),
+    SERVICE + "GetRealTimeMetrics": require(Permission.AGENTS_READ),
+}
+MAX_LISTED = 100_000
+PAGE = 500
+WATCH_BUFFER = 10_000
+
+
+class _Change(msgspec.Struct):
+    type: str
+    data: dict[str, Any]
+
+
+class AgentRpcs:
+    """The rpcs that need no stream of tasks. `system_metrics` gives the newest numbers of the whole."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        bus: Bus,
+        settings: Settings,
+        registry: Registry,
+        system_metrics: Callable[[], Mapping[str, float]],
+    ) -> None:
+        self._database = database
+        self._bus = bus
+        self._settings = settings
+        self._registry = registry
+        self._system_metrics = system_metrics
+
+    async def RegisterAgent(  # noqa: N802 - the wire's name
+        self, request: pb.RegisterAgentRequest, context: Context
+    ) -> pb.RegisterAgentResponse:
+        said = schemas.registration_from_wire(request)
+        async with self._database.transaction() as tx:
+            agent = await registration.register(tx, current_actor(), said)
+        return pb.RegisterAgentResponse(
+            agent_id=str(agent.id),
+            heartbeat_interval_seconds=self._settings.heartbeat_seconds,
+            lease_seconds=self._settings.lease_seconds,
+            max_message_bytes=self._settings.max_grpc_message_bytes,
+            model_base_url=f"{self._settings.base_url}/v1",
+        )
+
+    async def StreamHeartbeat(  # noqa: N802 - the wire's name
+        self, request: AsyncIterator[pb.HeartbeatMessage], context: Context
+    ) -> AsyncIterator[pb.HeartbeatResponse]:
+        actor = current_actor()
+        allowed: uuid.UUID | None = None
+        async for message in request:
+            agent_id = as_id(message.agent_id)
+            if agent_id != allowed:
+                async with self._database.transaction() as tx:
+                    allowed = (await registration.owned(tx, actor, agent_id)).id
+            self._registry.beat(agent_id, schemas.beat_from_wire(message))
+            yield pb.HeartbeatResponse(sequence=message.sequence, timestamp=_now())
+
+    async def ListAgents(  # noqa: N802 - the wire's name
+        self, request: pb.ListAgentsRequest, context: Context
+    ) -> AsyncIterator[pb.Agent]:
+        actor = current_actor()
+        wanted = _Wanted(actor, request)
+        # Listening begins before the list is read, so that no change falls in between.
+        changes = await self._watch() if request.watch else None
+        try:
+            async for agent in self._all(wanted.filter):
+                yield schemas.agent_to_wire(agent)
+            while changes is not None:
+                agent = await changes.get()
+                if wanted.has(agent):
+                    yield schemas.agent_to_wire(agent)
+        finally:
+            if changes is not None:
+                await changes.close()
+
+    async def GetRealTimeMetrics(  # noqa: N802 - the wire's name
+        self, request: pb.MetricsRequest, context: Context
+    ) -> AsyncIterator[pb.MetricsSnapshot]:
+        interval = request.interval_seconds or 2.0
+        if not 0.5 <= interval <= 60:
+            raise InvalidInput("interval_seconds must be between 0.5 and 60.")
+        wanted = {as_id(agent_id) for agent_id in request.agent_ids}
+        seen = AgentFilter(viewer=registration.viewer_of(current_actor()), limit=PAGE)
+        while True:
+            agents = [
+                pb.AgentMetrics(
+                    agent_id=str(agent.id),
+                    resources=schemas.resources_to_wire(agent.resources),
+                    performance=schemas.performance_to_wire(agent.performance),
+                )
+                async for agent in self._all(seen)
+                if not wanted or agent.id in wanted
+            ]
+            yield pb.MetricsSnapshot(
+                timestamp=_now(), agents=agents, system=dict(self._system_metrics())
+            )
+            await asyncio.sleep(interval)
+
+    async def _all(self, wanted: AgentFilter) -> AsyncIterator[Agent]:
+        """Page by page, so that no transaction is open while the caller reads."""
+        for _ in range(MAX_LISTED // PAGE):
+            async with self._database.transaction() as tx:
+                page = await registration.find(tx, wanted)
+            for agent in page[: wanted.limit]:
+                present = self._registry.get(agent.id)
+                yield agent if present is None else present.view()
+            if len(page) <= wanted.limit:
+                return
+            last = page[wanted.limit - 1]
+            wanted = AgentFilter(
+                viewer=wanted.viewer,
+                statuses=wanted.statuses,
+                capabilities=wanted.capabilities,
+                after=(last.name, last.id),
+                limit=PAGE,
+            )
+
+    async def _watch(self) -> "_Changes":
+        changes = _Changes()
+        changes.subscription = await self._bus.listen(AGENTS_TOPIC, changes.put)
+        return changes
+
+
+class _Changes:
+    """Status changes as they come; a reader that is too slow is told by an end of the call."""
+
+    def __init__(self) -> None:
+        self._agents: asyncio.Queue[Agent] = asyncio.Queue(WATCH_BUFFER)
+        self.subscription: Any = None
+
+    async def put(self, message: Msg) -> None:
+        change = msgspec.json.decode(message.data, type=_Change)
+        if change.type == "agent.status.changed":
+            await self._agents.put(msgspec.convert(change.data["agent"], Agent, strict=False))
+
+    async def get(self) -> Agent:
+        return await self._agents.get()
+
+    async def close(self) -> None:
+        await self.subscription.unsubscribe()
+
+
+class _Wanted:
+    """Which agents a call of ListAgents asks for."""
+
+    def __init__(self, actor: Actor, request: pb.ListAgentsRequest) -> None:
+        self._actor = actor
+        self._statuses = {
+            schemas.STATUS_FROM_WIRE[status]
+            for status in request.statuses
+            if status in schemas.STATUS_FROM_WIRE
+        }
+        self._capabilities = set(request.capabilities)
+
+    @property
+    def filter(self) -> AgentFilter:
+        return AgentFilter(
+            viewer=registration.viewer_of(self._actor),
+            statuses=list(self._statuses) or None,
+            capabilities=list(self._capabilities) or None,
+            limit=PAGE,
+        )
+
+    def has(self, agent: Agent) -> bool:
+        """Whether it could be asked for; a watcher is also told when one leaves the statuses."""
+        fits = not self._capabilities or bool(self._capabilities & set(agent.capabilities))
+        return fits and registration.may_see(self._actor, agent)
+
+
+def as_id(text: str) -> uuid.UUID:
+    """Raises NotFound for what cannot be an id."""
+    try:
+        return uuid.UUID(text)
+    except ValueError as error:
+        raise NotFound("There is no such agent.") from error
+
+
+def _now() -> Timestamp:
+    stamp = Timestamp()
+    stamp.FromDatetime(clock.now())
+    return stamp

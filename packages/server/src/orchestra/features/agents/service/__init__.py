@@ -1,0 +1,1 @@
+"""What can be done with agents, one file per use case."""

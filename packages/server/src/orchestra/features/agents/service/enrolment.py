@@ -1,0 +1,105 @@
+"""How an agent on another machine gets its key: for a token that works once, and not for long."""
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+
+from orchestra.features import audit
+from orchestra.features.agents import repository
+from orchestra.features.agents.errors import InvalidEnrolment
+from orchestra.features.identity import AGENT_KEY_PREFIX, mint_key, parse_key
+from orchestra.foundation import ids
+from orchestra.foundation.auth import ROLE_PERMISSIONS, Actor, ActorKind, Permission, Role
+from orchestra.foundation.database import Database, Transaction
+from orchestra.foundation.errors import FieldError, Forbidden, InvalidInput, Unauthenticated
+
+TOKEN_SECONDS = 15 * 60.0
+MAX_NAME = 100
+# All that an agent's own key is good for; runs have credentials of their own for models.
+KEY_PERMISSIONS = frozenset({Permission.AGENTS_CONNECT})
+
+
+async def invite(tx: Transaction, actor: Actor, name: str | None) -> tuple[str, datetime]:
+    """A token that lets one agent in as the actor's, and when it expires. Shown once."""
+    if name is not None:
+        _check_name(name)
+    token = ids.new_secret()
+    expires_at = await repository.insert_enrolment(
+        tx, _hash(token), created_by=actor.owner, name=name, seconds=TOKEN_SECONDS
+    )
+    await audit.record(
+        tx,
+        actor,
+        "agent.enrolment_created",
+        target_kind="agent",
+        target_id=name or "",
+        details={"expires_at": expires_at.isoformat()},
+    )
+    return token, expires_at
+
+
+async def enrol(tx: Transaction, token: str, name: str, *, ip: str) -> str:
+    """Exchanges a token for the key of the agent `name`; raises InvalidEnrolment.
+
+    Keys that the agent had before stop working.
+    """
+    _check_name(name)
+    used = await repository.use_enrolment(tx, _hash(token))
+    if used is None:
+        raise InvalidEnrolment
+    owner_id, wanted = used
+    if wanted is not None and wanted != name:
+        raise InvalidEnrolment(f"This token is for the agent {wanted!r}.")
+    minted = mint_key(AGENT_KEY_PREFIX)
+    await repository.insert_key(
+        tx, minted.id, owner_id=owner_id, name=name, secret_hash=minted.secret_hash
+    )
+    actor = Actor(
+        kind=ActorKind.AGENT,
+        id=minted.id,
+        name=name,
+        user_id=owner_id,
+        role=Role.MEMBER,
+        permissions=KEY_PERMISSIONS,
+        ip=ip,
+    )
+    await audit.record(tx, actor, "agent.enrolled", target_kind="agent", target_id=name)
+    return minted.text
+
+
+def key_check(database: Database) -> Callable[[str], Awaitable[Actor]]:
+    """What processes hand to identity: turns an agent key into its actor, or raises."""
+
+    async def check(text: str) -> Actor:
+        parsed = parse_key(AGENT_KEY_PREFIX, text)
+        if parsed is None:
+            raise Unauthenticated("This agent key is incomplete or mistyped.")
+        async with database.transaction() as tx:
+            row = await repository.active_key(tx, parsed.id)
+            if row is None or not parsed.matches(row.secret_hash):
+                raise Unauthenticated("This agent key is not valid; enrol the agent again.")
+            await repository.touch_key(tx, row.id)
+        role = Role(row.owner_role)
+        permissions = KEY_PERMISSIONS & ROLE_PERMISSIONS[role]
+        if not permissions:
+            raise Forbidden("The owner of this agent may not connect agents any more.")
+        return Actor(
+            kind=ActorKind.AGENT,
+            id=row.id,
+            name=row.name,
+            user_id=row.owner_id,
+            role=role,
+            permissions=permissions,
+        )
+
+    return check
+
+
+def _hash(token: str) -> bytes:
+    return hashlib.sha256(token.encode(errors="replace")).digest()
+
+
+def _check_name(name: str) -> None:
+    if not 1 <= len(name) <= MAX_NAME or not name.isprintable():
+        message = f"1 to {MAX_NAME} printable characters"
+        raise InvalidInput(f"name: {message}", fields=[FieldError("name", message)])

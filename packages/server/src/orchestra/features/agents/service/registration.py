@@ -1,0 +1,126 @@
+"""An agent says what it can do; the same owner and name are the same agent for ever."""
+
+import re
+import uuid
+
+from orchestra.features import audit
+from orchestra.features.agents import repository
+from orchestra.features.agents.errors import AgentConnected, AgentNotFound, KeyOfAnotherAgent
+from orchestra.features.agents.repository import AgentFilter
+from orchestra.features.agents.types import Agent, Registration
+from orchestra.foundation import ids
+from orchestra.foundation.auth import Actor, ActorKind, Permission
+from orchestra.foundation.database import Transaction
+from orchestra.foundation.errors import FieldError, Forbidden, InvalidInput
+
+CAPABILITY = re.compile(r"[A-Za-z0-9_-]{1,64}")
+MAX_NAME, MAX_VERSION, MAX_TEXT = 100, 100, 4_000
+MAX_CAPABILITIES, MAX_LABELS, MAX_SLOTS = 100, 32, 1_000
+
+
+async def register(tx: Transaction, actor: Actor, said: Registration) -> Agent:
+    """Writes down what an agent says of itself.
+
+    An agent of an administrator serves everybody, another one only its owner: tasks carry what
+    people say. Raises InvalidInput naming the fields, Forbidden or KeyOfAnotherAgent.
+    """
+    if not actor.may(Permission.AGENTS_CONNECT):
+        raise Forbidden
+    if actor.kind is ActorKind.AGENT and actor.name != said.name:
+        raise KeyOfAnotherAgent(f"This key belongs to the agent {actor.name!r}.")
+    if problems := _problems(said):
+        text = "; ".join(f"{item.field}: {item.message}" for item in problems)
+        raise InvalidInput(text, fields=problems)
+    return await repository.upsert(tx, ids.new_id(), actor.owner, shared=actor.is_admin, said=said)
+
+
+async def visible(tx: Transaction, actor: Actor, agent_id: uuid.UUID) -> Agent:
+    """An agent that the actor may see; raises AgentNotFound."""
+    agent = await repository.get(tx, agent_id)
+    if agent is None or not may_see(actor, agent):
+        raise AgentNotFound
+    return agent
+
+
+async def owned(tx: Transaction, actor: Actor, agent_id: uuid.UUID) -> Agent:
+    """An agent that the actor's credential may speak for; raises AgentNotFound."""
+    agent = await repository.get(tx, agent_id)
+    if agent is None or agent.owner_id != actor.user_id:
+        raise AgentNotFound
+    if actor.kind is ActorKind.AGENT and actor.name != agent.name:
+        raise KeyOfAnotherAgent(f"This key belongs to the agent {actor.name!r}.")
+    return agent
+
+
+async def forget(tx: Transaction, actor: Actor, agent_id: uuid.UUID) -> None:
+    """Forgets an agent that is offline, and revokes its keys; raises AgentConnected otherwise."""
+    agent = await visible(tx, actor, agent_id)
+    if agent.owner_id != actor.user_id and not actor.may(Permission.AGENTS_MANAGE):
+        raise Forbidden("Only its owner or an administrator may forget an agent.")
+    if not await repository.forget(tx, agent_id):
+        raise AgentConnected
+    await audit.record(
+        tx,
+        actor,
+        "agent.forgotten",
+        target_kind="agent",
+        target_id=agent_id,
+        details={"name": agent.name},
+    )
+
+
+def may_see(actor: Actor, agent: Agent) -> bool:
+    return actor.is_admin or agent.shared or agent.owner_id == actor.user_id
+
+
+def viewer_of(actor: Actor) -> uuid.UUID | None:
+    """Whose eyes a list is for; None sees all."""
+    return None if actor.is_admin else actor.owner
+
+
+async def find(tx: Transaction, wanted: AgentFilter) -> list[Agent]:
+    return await repository.find(tx, wanted)
+
+
+def _problems(said: Registration) -> list[FieldError]:
+    found: list[FieldError] = []
+    if not 1 <= len(said.name) <= MAX_NAME or not said.name.isprintable():
+        found.append(FieldError("name", f"1 to {MAX_NAME} printable characters"))
+    if not 1 <= said.slots <= MAX_SLOTS:
+        found.append(FieldError("slots", f"between 1 and {MAX_SLOTS}"))
+    if len(said.version) > MAX_VERSION:
+        found.append(FieldError("version", f"at most {MAX_VERSION} characters"))
+    return [*found, *_capability_problems(said), *_label_problems(said.labels)]
+
+
+def _capability_problems(said: Registration) -> list[FieldError]:
+    found: list[FieldError] = []
+    if not 1 <= len(said.capabilities) <= MAX_CAPABILITIES:
+        found.append(FieldError("capabilities", f"1 to {MAX_CAPABILITIES} names"))
+    for place, name in enumerate(said.capabilities[:MAX_CAPABILITIES]):
+        if not CAPABILITY.fullmatch(name) or _is_id(name):
+            found.append(
+                FieldError(f"capabilities[{place}]", "1 to 64 letters, digits, - and _, not an id")
+            )
+    if len(said.capability_details) > MAX_CAPABILITIES:
+        found.append(FieldError("capability_details", f"at most {MAX_CAPABILITIES}"))
+    for place, detail in enumerate(said.capability_details[:MAX_CAPABILITIES]):
+        if len(detail.description) > MAX_TEXT:
+            found.append(FieldError(f"capability_details[{place}].description", "too long"))
+    return found
+
+
+def _label_problems(labels: dict[str, str]) -> list[FieldError]:
+    if len(labels) > MAX_LABELS:
+        return [FieldError("labels", f"at most {MAX_LABELS}")]
+    long = [key for key, value in labels.items() if len(key) > MAX_NAME or len(value) > MAX_NAME]
+    return [FieldError(f"labels.{key[:MAX_NAME]}", "too long") for key in long]
+
+
+def _is_id(name: str) -> bool:
+    """An agent's id is the name of its own queue: no other agent may serve it."""
+    try:
+        uuid.UUID(name)
+    except ValueError:
+        return False
+    return True
