@@ -2,6 +2,7 @@
 
 import socket
 from dataclasses import dataclass
+from pathlib import Path
 
 from orchestra.engines.errors import EngineError
 
@@ -22,6 +23,11 @@ class Address:
     @property
     def socket_path(self) -> str | None:
         return self.text.removeprefix("unix:") if self.text.startswith("unix:") else None
+
+    @property
+    def socket_files(self) -> tuple[Path, ...]:
+        """The file a server makes to listen here, if any."""
+        return (Path(self.socket_path),) if self.socket_path else ()
 
     @property
     def host_and_port(self) -> tuple[str, int]:

@@ -18,7 +18,10 @@ PREPARE_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """How to start a program, and how it wants to be told to stop."""
+    """How to start a program, and how it wants to be told to stop.
+
+    `sockets` are those it will make: one that a killed predecessor left would be in its way.
+    """
 
     argv: tuple[str, ...]
     directory: Path
@@ -26,6 +29,7 @@ class Command:
     identity: Identity = SAME
     stop_signal: signal.Signals = signal.SIGTERM
     stop_seconds: float = 10.0
+    sockets: tuple[Path, ...] = ()
 
     @property
     def launch_argv(self) -> list[str]:
@@ -37,6 +41,10 @@ class Command:
         """Its own variables on top of ours."""
         return {**os.environ, **self.environment}
 
+    def remove_old_sockets(self) -> None:
+        for path in self.sockets:
+            path.unlink(missing_ok=True)
+
 
 def spawn(command: Command, *, output: IO[bytes] | int) -> subprocess.Popen[bytes]:
     """Starts the program in a session of its own: a Ctrl-C at the terminal is ours to pass on.
@@ -44,6 +52,7 @@ def spawn(command: Command, *, output: IO[bytes] | int) -> subprocess.Popen[byte
     Call it from a thread that lives as long as the program should: the kernel takes the end of the
     thread that forked for the death of the parent.
     """
+    command.remove_old_sockets()
     return subprocess.Popen(
         command.launch_argv,
         cwd=command.directory,
@@ -107,7 +116,9 @@ def check_port(port: int, *, used_for: str, address: str = "127.0.0.1") -> None:
 def make_directory(path: Path, *, mode: int = 0o700) -> Path:
     """Makes a directory, or raises DirectoryUnusable with the reason in words."""
     try:
-        path.mkdir(mode=mode, parents=True, exist_ok=True)
+        if not path.is_dir():
+            path.mkdir(parents=True)
+            path.chmod(mode)  # whatever the umask is
     except OSError as error:
         raise unusable(path, error) from error
     return path

@@ -41,9 +41,9 @@ def _processes(instance: Instance) -> list[Program]:
     needs = ("schema", "nats") if instance.nats else ("schema",)
     door = loopback(settings.http_port)
     return [
-        _ours(instance, "control-plane", _listens(settings.control_plane_listen), needs),
-        _ours(instance, "api", _is_healthy(settings.api_listen), needs),
-        _ours(instance, "worker", _is_healthy(settings.worker_listen), needs),
+        _ours(instance, "control-plane", Address(settings.control_plane_listen), needs),
+        _ours(instance, "api", Address(settings.api_listen), needs),
+        _ours(instance, "worker", Address(settings.worker_listen), needs),
         Program(
             name="gateway",
             command=instance.gateway.command(),
@@ -77,19 +77,19 @@ def _extras(instance: Instance) -> list[Program]:
     return programs
 
 
-def _ours(instance: Instance, name: str, is_ready: Ready, needs: tuple[str, ...]) -> Program:
+def _ours(instance: Instance, name: str, listens: Address, needs: tuple[str, ...]) -> Program:
     command = Command(
         argv=(sys.executable, "-m", "orchestra.processes", name),
         directory=Path("/"),
         environment=environment(instance.settings),
         stop_seconds=15.0,
+        sockets=listens.socket_files,
     )
-    return Program(name=name, command=command, is_ready=is_ready, needs=needs)
+    return Program(name=name, command=command, is_ready=_ready_at(name, listens), needs=needs)
 
 
-def _listens(address: str) -> Ready:
-    return lambda _pid: accepts(Address(address))
-
-
-def _is_healthy(address: str) -> Ready:
-    return lambda _pid: answers(Address(address), path="/ready")
+def _ready_at(name: str, listens: Address) -> Ready:
+    """The control plane speaks gRPC only and listens when ready; the others say so over HTTP."""
+    if name == "control-plane":
+        return lambda _pid: accepts(listens)
+    return lambda _pid: answers(listens, path="/ready")

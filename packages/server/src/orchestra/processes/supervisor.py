@@ -194,6 +194,7 @@ class Supervisor:
         engines.process.spawn.
         """
         command = child.program.command
+        command.remove_old_sockets()
         with logs.open_log(self._logs, child.program.name) as output:
             child.process = await anyio.open_process(
                 command.launch_argv,

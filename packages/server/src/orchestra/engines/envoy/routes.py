@@ -62,12 +62,12 @@ def _request(*, retry_on: str) -> Config:
 
 
 def _retry(retry_on: str) -> Config:
-    """Nine tries over some four seconds: an api that restarts is a short wait, not an error."""
+    """Over some five seconds, with jitter: an api that restarts is a short wait, not an error."""
     return {
         "retry_policy": {
             "retry_on": retry_on,
-            "num_retries": 8,
-            "retry_back_off": {"base_interval": "0.1s", "max_interval": "1s"},
+            "num_retries": 10,
+            "retry_back_off": {"base_interval": "0.25s", "max_interval": "1s"},
             "retry_host_predicate": [
                 _extension("retry_host_predicates.previous_hosts", "PreviousHostsPredicate")
             ],
