@@ -6,6 +6,9 @@ from orchestra.features.agents.types import Agent
 from orchestra.features.events import agent_topic, event_payload
 from orchestra.foundation.messaging import Message
 
+# Subjects of every agent.
+ALL_AGENTS = "events.agent.>"
+
 
 def status_changed(agent: Agent) -> Message:
     return Message(agent_topic(agent.id), event_payload("agent.status.changed", {"agent": agent}))

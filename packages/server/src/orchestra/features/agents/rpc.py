@@ -10,12 +10,11 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from nats.aio.msg import Msg
 from orchestra_protocol import agent_pb2 as pb
 
-from orchestra.features.agents import schemas
+from orchestra.features.agents import events, schemas
 from orchestra.features.agents.repository import AgentFilter
 from orchestra.features.agents.service import registration
 from orchestra.features.agents.service.registry import Registry
 from orchestra.features.agents.types import Agent
-from orchestra.features.events import AGENTS_TOPIC
 from orchestra.foundation import clock
 from orchestra.foundation.auth import Actor, Permission, Policy, require
 from orchestra.foundation.database import Database
@@ -42,7 +41,7 @@ class _Change(msgspec.Struct):
 
 
 class AgentRpcs:
-    """The rpcs that need no stream of tasks. `system_metrics` gives the newest numbers of the whole."""
+    """The rpcs without tasks. `system_metrics` gives the newest numbers of the whole."""
 
     def __init__(
         self,
@@ -148,7 +147,7 @@ class AgentRpcs:
 
     async def _watch(self) -> "_Changes":
         changes = _Changes()
-        changes.subscription = await self._bus.listen(AGENTS_TOPIC, changes.put)
+        changes.subscription = await self._bus.listen(events.ALL_AGENTS, changes.put)
         return changes
 
 

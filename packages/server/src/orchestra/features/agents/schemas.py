@@ -22,7 +22,7 @@ from orchestra.foundation.web import Body, View
 
 MAX_SCHEMA_BYTES = 64 * 1024
 
-STATUS_TO_WIRE: dict[AgentStatus, pb.AgentStatus] = {
+STATUS_TO_WIRE: dict[AgentStatus, pb.AgentStatus.ValueType] = {
     AgentStatus.ONLINE: pb.AGENT_STATUS_ONLINE,
     AgentStatus.BUSY: pb.AGENT_STATUS_BUSY,
     AgentStatus.DRAINING: pb.AGENT_STATUS_DRAINING,
