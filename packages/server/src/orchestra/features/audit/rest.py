@@ -1,6 +1,8 @@
 """The audit log over REST: for administrators, read only."""
 
 from litestar import get
+from litestar.di import NamedDependency
+from litestar.params import FromQuery
 from litestar.types import ControllerRouterHandler
 
 from orchestra.features.audit import service
@@ -10,14 +12,16 @@ from orchestra.foundation.auth import Permission, require
 from orchestra.foundation.database import Database
 from orchestra.foundation.web import Page, decode_cursor, encode_cursor, page_limit, policy
 
+DatabaseArg = NamedDependency[Database]
+
 
 @get("/api/audit", opt=policy(require(Permission.AUDIT_READ)), tags=["audit"])
 async def list_entries(
-    database: Database,
-    cursor: str | None = None,
-    limit: int | None = None,
-    action: str | None = None,
-    actor_id: str | None = None,
+    database: DatabaseArg,
+    cursor: FromQuery[str | None] = None,
+    limit: FromQuery[int | None] = None,
+    action: FromQuery[str | None] = None,
+    actor_id: FromQuery[str | None] = None,
 ) -> Page[AuditEntry]:
     """Recorded changes, the newest first."""
     size = page_limit(limit)

@@ -5,6 +5,8 @@ from typing import Any
 
 from litestar import Request, Response, delete, get, patch, post
 from litestar.datastructures import Cookie
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, JSONBody
 from litestar.types import ControllerRouterHandler
 from msgspec import UNSET
 
@@ -60,12 +62,16 @@ from orchestra.foundation.web import (
 )
 
 AnyRequest = Request[Any, Any, Any]
+DatabaseArg = NamedDependency[Database]
+ActorArg = NamedDependency[Actor]
+IdentityArg = NamedDependency[Identity]
+SettingsArg = NamedDependency[Settings]
 USERS = policy(require(Permission.USERS_MANAGE))
 KEYS = policy(require(Permission.KEYS_MANAGE))
 
 
 @post("/api/auth/link", opt=policy(PUBLIC), status_code=200, tags=["identity"])
-async def check_link(data: LinkBody, database: Database) -> LinkView:
+async def check_link(data: JSONBody[LinkBody], database: DatabaseArg) -> LinkView:
     """What a one-time link is for; it stays usable."""
     async with database.transaction() as tx:
         link = await links.look(tx, data.token)
@@ -80,7 +86,11 @@ async def check_link(data: LinkBody, database: Database) -> LinkView:
 
 @post("/api/auth/setup", opt=policy(PUBLIC), status_code=201, tags=["identity"])
 async def set_up(
-    data: SetupBody, request: AnyRequest, database: Database, identity: Identity, settings: Settings
+    data: JSONBody[SetupBody],
+    request: AnyRequest,
+    database: DatabaseArg,
+    identity: IdentityArg,
+    settings: SettingsArg,
 ) -> Response[SessionView]:
     """Uses a link up: makes the first administrator or sets an invited person's password."""
     async with database.transaction() as tx:
@@ -104,7 +114,11 @@ async def set_up(
 
 @post("/api/auth/login", opt=policy(PUBLIC), status_code=200, tags=["identity"])
 async def log_in(
-    data: LoginBody, request: AnyRequest, database: Database, identity: Identity, settings: Settings
+    data: JSONBody[LoginBody],
+    request: AnyRequest,
+    database: DatabaseArg,
+    identity: IdentityArg,
+    settings: SettingsArg,
 ) -> Response[SessionView]:
     """Signs in with user name and password."""
     client = _client(request)
@@ -121,7 +135,11 @@ async def log_in(
 
 
 @post("/api/auth/logout", opt=policy(SIGNED_IN), status_code=204, tags=["identity"])
-async def log_out(actor: Actor, database: Database, identity: Identity) -> Response[None]:
+async def log_out(
+    actor: ActorArg,
+    database: DatabaseArg,
+    identity: IdentityArg,
+) -> Response[None]:
     """Ends this browser's login."""
     person = _person(actor)
     async with database.transaction() as tx:
@@ -130,7 +148,7 @@ async def log_out(actor: Actor, database: Database, identity: Identity) -> Respo
 
 
 @get("/api/me", opt=policy(SIGNED_IN), tags=["identity"])
-async def me(actor: Actor, database: Database) -> MeView:
+async def me(actor: ActorArg, database: DatabaseArg) -> MeView:
     """The caller's account, and what this credential may do."""
     async with database.transaction() as tx:
         user = await repository.user_by_id(tx, actor.owner)
@@ -140,7 +158,7 @@ async def me(actor: Actor, database: Database) -> MeView:
 
 
 @patch("/api/me", opt=policy(SIGNED_IN), tags=["identity"])
-async def change_me(data: ProfileBody, actor: Actor, database: Database) -> MeView:
+async def change_me(data: JSONBody[ProfileBody], actor: ActorArg, database: DatabaseArg) -> MeView:
     """Changes the caller's name, address and preferences."""
     person = _person(actor)
     changes: dict[str, Any] = {}
@@ -158,7 +176,11 @@ async def change_me(data: ProfileBody, actor: Actor, database: Database) -> MeVi
 
 @post("/api/me/password", opt=policy(SIGNED_IN), status_code=204, tags=["identity"])
 async def change_password(
-    data: PasswordBody, actor: Actor, request: AnyRequest, database: Database, identity: Identity
+    data: JSONBody[PasswordBody],
+    actor: ActorArg,
+    request: AnyRequest,
+    database: DatabaseArg,
+    identity: IdentityArg,
 ) -> None:
     """Changes the caller's password and ends their other logins."""
     person = _person(actor)
@@ -172,7 +194,11 @@ async def change_password(
 
 
 @get("/api/me/logins", opt=policy(SIGNED_IN), tags=["identity"])
-async def list_logins(actor: Actor, database: Database, settings: Settings) -> LoginsView:
+async def list_logins(
+    actor: ActorArg,
+    database: DatabaseArg,
+    settings: SettingsArg,
+) -> LoginsView:
     """The browsers in which the caller is signed in."""
     person = _person(actor)
     async with database.transaction() as tx:
@@ -182,7 +208,10 @@ async def list_logins(actor: Actor, database: Database, settings: Settings) -> L
 
 @delete("/api/me/logins/{login_id:uuid}", opt=policy(SIGNED_IN), tags=["identity"])
 async def end_login(
-    login_id: uuid.UUID, actor: Actor, database: Database, identity: Identity
+    login_id: FromPath[uuid.UUID],
+    actor: ActorArg,
+    database: DatabaseArg,
+    identity: IdentityArg,
 ) -> None:
     """Signs the caller out of one browser."""
     async with database.transaction() as tx:
@@ -190,7 +219,7 @@ async def end_login(
 
 
 @get("/api/keys", opt=KEYS, tags=["identity"])
-async def list_keys(actor: Actor, database: Database) -> KeysView:
+async def list_keys(actor: ActorArg, database: DatabaseArg) -> KeysView:
     """The caller's API keys."""
     async with database.transaction() as tx:
         keys = await api_keys.list_own(tx, actor)
@@ -198,7 +227,9 @@ async def list_keys(actor: Actor, database: Database) -> KeysView:
 
 
 @post("/api/keys", opt=KEYS, tags=["identity"])
-async def create_key(data: NewKeyBody, actor: Actor, database: Database) -> NewKeyView:
+async def create_key(
+    data: JSONBody[NewKeyBody], actor: ActorArg, database: DatabaseArg
+) -> NewKeyView:
     """Makes an API key, which can do at most what its maker can."""
     async with database.transaction() as tx:
         key, text = await api_keys.create(
@@ -212,7 +243,12 @@ async def create_key(data: NewKeyBody, actor: Actor, database: Database) -> NewK
 
 
 @delete("/api/keys/{key_id:str}", opt=KEYS, tags=["identity"])
-async def delete_key(key_id: str, actor: Actor, database: Database, identity: Identity) -> None:
+async def delete_key(
+    key_id: FromPath[str],
+    actor: ActorArg,
+    database: DatabaseArg,
+    identity: IdentityArg,
+) -> None:
     """Ends one of the caller's API keys at once."""
     async with database.transaction() as tx:
         identity.revoked(tx, actor.owner)
@@ -221,10 +257,10 @@ async def delete_key(key_id: str, actor: Actor, database: Database, identity: Id
 
 @get("/api/users", opt=USERS, tags=["identity"])
 async def list_users(
-    database: Database,
-    cursor: str | None = None,
-    limit: int | None = None,
-    search: str | None = None,
+    database: DatabaseArg,
+    cursor: FromQuery[str | None] = None,
+    limit: FromQuery[int | None] = None,
+    search: FromQuery[str | None] = None,
 ) -> Page[UserView]:
     """Accounts, the newest first."""
     size = page_limit(limit)
@@ -239,7 +275,10 @@ async def list_users(
 
 @post("/api/users", opt=USERS, tags=["identity"])
 async def create_user(
-    data: NewUserBody, actor: Actor, database: Database, identity: Identity
+    data: JSONBody[NewUserBody],
+    actor: ActorArg,
+    database: DatabaseArg,
+    identity: IdentityArg,
 ) -> InvitedUserView:
     """Makes an account; without a password the answer holds a one-time sign-in link's token."""
     username = names.username(data.username)
@@ -256,7 +295,7 @@ async def create_user(
 
 
 @get("/api/users/{user_id:uuid}", opt=USERS, tags=["identity"])
-async def get_user(user_id: uuid.UUID, database: Database) -> UserView:
+async def get_user(user_id: FromPath[uuid.UUID], database: DatabaseArg) -> UserView:
     """One account."""
     async with database.transaction() as tx:
         return user_view(await accounts.person(tx, user_id))
@@ -264,7 +303,11 @@ async def get_user(user_id: uuid.UUID, database: Database) -> UserView:
 
 @patch("/api/users/{user_id:uuid}", opt=USERS, tags=["identity"])
 async def change_user(
-    user_id: uuid.UUID, data: UserBody, actor: Actor, database: Database, identity: Identity
+    user_id: FromPath[uuid.UUID],
+    data: JSONBody[UserBody],
+    actor: ActorArg,
+    database: DatabaseArg,
+    identity: IdentityArg,
 ) -> UserView:
     """Changes an account; who loses rights or gets a new password is signed out everywhere."""
     given = {"role": data.role, "status": data.status}
@@ -282,7 +325,9 @@ async def change_user(
 
 
 @post("/api/users/{user_id:uuid}/link", opt=USERS, status_code=201, tags=["identity"])
-async def invite_again(user_id: uuid.UUID, actor: Actor, database: Database) -> InvitedUserView:
+async def invite_again(
+    user_id: FromPath[uuid.UUID], actor: ActorArg, database: DatabaseArg
+) -> InvitedUserView:
     """A fresh one-time sign-in link for somebody who lost the first one or their password."""
     async with database.transaction() as tx:
         invitation = await accounts.invite_again(tx, actor, user_id)
