@@ -120,6 +120,7 @@ def create_app(
     ] = {
         OrchestraError: on_orchestra_error,
         HTTPException: _on_http_exception,
+        RecursionError: _on_deep_nesting,
         Exception: _on_unexpected,
         **(exception_handlers or {}),
     }
@@ -336,6 +337,11 @@ def _with_status(message: str, code: str, status: int) -> OrchestraError:
         "RefusedByFramework", (OrchestraError,), {"code": code, "status": HTTPStatus(status)}
     )
     return kind(message)
+
+
+def _on_deep_nesting(request: Request[Any, Any, Any], _error: RecursionError) -> Response[Problem]:
+    """JSON nested more deeply than the decoder goes, which nothing but an attack sends."""
+    return on_orchestra_error(request, InvalidInput("The body is nested too deeply."))
 
 
 def _on_unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
