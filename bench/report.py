@@ -1,0 +1,156 @@
+"""RESULTS.md: each figure with the goal that it is held against, reached or not."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bench.dispatch import Latency
+from bench.feeds import FeedMemory
+from bench.first_token import FirstToken
+from bench.idle import Idle
+from bench.statistic import Rounds, ratio
+from bench.throughput import Throughput
+
+HEAD = """# Benchmark results
+
+Written by `{command}` on {day}. Every figure is the median of {rounds} rounds with the range in
+brackets; systems take turns round by round in one run. How each is measured: [README](README.md).
+
+## Machine
+
+{machine}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """One line of the table of goals."""
+
+    name: str
+    wanted: str
+    measured: str
+    reached: bool
+
+    def as_row(self) -> str:
+        return (
+            f"| {self.name} | {self.wanted} | {self.measured} | {'yes' if self.reached else 'no'} |"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A part of the report: its title, its command, its text and its goals."""
+
+    title: str
+    command: str
+    lines: Sequence[str]
+    goals: Sequence[Goal] = ()
+
+    def as_text(self) -> str:
+        parts = [f"## {self.title}", f"`python -m bench {self.command}`", "\n".join(self.lines)]
+        if self.goals:
+            rows = "\n".join(goal.as_row() for goal in self.goals)
+            parts.append(f"| goal | wanted | measured | reached |\n|---|---|---|---|\n{rows}")
+        return "\n\n".join(parts) + "\n"
+
+
+def dispatch(results: dict[str, Latency], durability: dict[str, str], *, ours: str) -> Section:
+    rows = [
+        f"| {name} | {one.p50.text(2)} | {one.p99.text(2)} | {durability[name]} |"
+        for name, one in results.items()
+    ]
+    head = [
+        "| system | p50 ms | p99 ms | what is durable when submit returns |",
+        "|---|---|---|---|",
+    ]
+    goals = [
+        _times("submit → agent, p50", results[ours].p50, results["Celery + Redis"].p50, most=0.8)
+    ]
+    return Section("Dispatch latency", "dispatch", head + rows, goals)
+
+
+def throughput(results: dict[str, Throughput], *, ours: str) -> Section:
+    figures = ("per_cpu_second_with_submitter", "per_cpu_second", "per_second")
+    rows = [
+        f"| {name} | "
+        + " | ".join(one.rounds(figure).text(0) for figure in figures)
+        + f" | {one.rounds('flushes_per_task').text(3)} |"
+        for name, one in results.items()
+    ]
+    head = [
+        "| system | tasks per CPU second | without the submitter | tasks/s | flushes per task |",
+        "|---|---|---|---|---|",
+    ]
+    goals = [
+        _times(
+            f"tasks per CPU second, submitter included, beside {name}",
+            results[ours].rounds("per_cpu_second_with_submitter"),
+            results[name].rounds("per_cpu_second_with_submitter"),
+            least=least,
+        )
+        for name, least in (("Celery + Redis", 5.0), ("Taskiq + NATS", 1.5))
+        if name in results
+    ]
+    return Section("Cost of a task", "throughput", head + rows, goals)
+
+
+def first_token(result: FirstToken) -> Section:
+    lines = [
+        "| way | first word after, ms |",
+        "|---|---|",
+        f"| message posted → first `task.token`, through the gateway | {result.ours.text()} |",
+        f"| the model server itself | {result.direct.text()} |",
+        f"| added | {result.added.text()} |",
+    ]
+    return Section("First word of a chat turn", "first_token", lines)
+
+
+def feeds(result: FeedMemory) -> Section:
+    before, after = result.before / 2**20, result.after / 2**20
+    lines = [
+        f"The api holds {before:,.0f} MiB before and {after:,.0f} MiB with {result.feeds:,} more "
+        f"idle feeds: **{result.kib_per_feed:.1f} KiB per feed**."
+    ]
+    measured = f"{result.kib_per_feed:.1f} KiB"
+    goal = Goal("memory per idle reader", "≤ 12 KiB", measured, result.kib_per_feed <= 12)
+    return Section("Memory of idle feeds", "feeds", lines, [goal])
+
+
+def idle(result: Idle) -> Section:
+    rows = [f"| {name} | {used:.2f} |" for name, used in sorted(result.by_program.items())]
+    lines = [
+        "| program | % of a core |",
+        "|---|---|",
+        *rows,
+        f"| **all** | **{result.percent:.2f}** |",
+    ]
+    start = result.warm_start_seconds
+    goals = [
+        Goal("idle", "≤ 2 % of a core", f"{result.percent:.2f} %", result.percent <= 2),
+        Goal("warm start to ready", "≤ 3 s", f"{start.text(2)} s", start.median <= 3),
+    ]
+    return Section("Idle, and starting again", "idle", lines, goals)
+
+
+def document(
+    sections: Sequence[Section], *, command: str, day: str, rounds: int, machine: Sequence[str]
+) -> str:
+    head = HEAD.format(
+        command=command, day=day, rounds=rounds, machine="\n".join(f"- {line}" for line in machine)
+    )
+    return "\n".join([head, *(section.as_text() for section in sections)])
+
+
+def _times(
+    name: str,
+    ours: Rounds,
+    theirs: Rounds,
+    *,
+    most: float | None = None,
+    least: float | None = None,
+) -> Goal:
+    """A goal as a multiple of a peer's figure of the same rounds."""
+    found = ratio(ours, theirs)
+    if most is not None:
+        return Goal(name, f"≤ {most}× Celery", f"{found.text(2)}×", found.median <= most)
+    reached = least is None or found.median >= least
+    return Goal(name, f"≥ {least}×", f"{found.text(2)}×", reached)
