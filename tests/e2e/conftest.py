@@ -1,11 +1,14 @@
 """The product is started once for all of these tests; one that breaks more starts its own."""
 
 from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
 from e2e.agents import is_online
+from e2e.browser import PASSWORD, USERNAME, WAIT_MS, Person, chromium, person
 from e2e.product import Product, free_ports, wait_until
+from playwright.sync_api import Browser, expect, sync_playwright
 
 E2E = Path(__file__).parent
 ASSISTANT_SECONDS = 60
@@ -55,3 +58,47 @@ def product(start_product: Starter) -> Product:
         what=f"the assistant is online:\n{started.log()}",
     )
     return started
+
+
+@pytest.fixture(scope="session")
+def browser() -> Generator[Browser]:
+    expect.set_options(timeout=WAIT_MS)
+    with sync_playwright() as playwright, chromium(playwright) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def inhabited(product: Product, browser: Browser) -> Product:
+    """The shared instance after its first administrator was set up through the one-time link."""
+    assert product.setup_url is not None
+    with person(browser, product) as first:
+        first.page.goto(product.setup_url)
+        first.page.get_by_label("User name").fill(USERNAME)
+        first.page.get_by_label("Display name (optional)").fill("Ada")
+        first.page.get_by_label("Password", exact=True).fill(PASSWORD)
+        first.shoot("setup-desktop-en-light")
+        first.page.get_by_role("button", name="Create the administrator").click()
+        first.page.wait_for_url(f"{product.url}/")
+        expect(first.page.get_by_role("heading", level=1)).to_contain_text("Ada")
+        first.shoot("home-desktop-en-light")
+    return product
+
+
+OpenWindow = Callable[..., AbstractContextManager[Person]]
+
+
+@pytest.fixture
+def window(inhabited: Product, browser: Browser) -> OpenWindow:
+    """Opens a window that is signed in: `with window(device=PHONE, theme="dark") as somebody`."""
+
+    def open_window(**options: object) -> AbstractContextManager[Person]:
+        return _signed_in(person(browser, inhabited, **options))  # type: ignore[arg-type]
+
+    return open_window
+
+
+@contextmanager
+def _signed_in(opening: AbstractContextManager[Person]) -> Generator[Person]:
+    with opening as somebody:
+        somebody.sign_in()
+        yield somebody
