@@ -24,6 +24,12 @@ TEMPLATE = "migrated"
 
 
 @pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """What we run on; tests marked `anyio` would otherwise run on every loop that is installed."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
 def engines_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("engines")
 

@@ -71,7 +71,8 @@ def verify(file: Path, *, memory: Path) -> None:
         raise EngineError(
             f"The model file {file} is damaged; run `make setup` to install it again."
         )
-    write_private(memory, json.dumps(seen))
+    if memory.parent.is_dir():
+        write_private(memory, json.dumps(seen))
 
 
 def _remembered(memory: Path) -> object:

@@ -1,6 +1,5 @@
 """What can be started on a host, and the only place that joins the parts.
 
 Each module that is a command has a `command(argv)`, found by the entry points
-`orchestra.host_commands`. Such a module imports next to nothing at its top, since `orchestra
---help` reads them all.
+`orchestra.host_commands` of this distribution.
 """

@@ -4,6 +4,7 @@ mend it.
 
 import os
 import platform
+import re
 import resource
 import shutil
 import sys
@@ -23,6 +24,7 @@ OLDEST_PYTHON = (3, 11)
 WANTED_FILES = 4096
 # Files of the code are younger than this; a clock before it makes every certificate invalid.
 EARLIEST_YEAR = 2026
+VERSION = re.compile(r"\d+(?:\.\d+)+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,8 @@ def _binary(name: str, find: Callable[[], Path], flag: str) -> Finding:
         printed = run(Command(argv=(str(find()), flag), directory=Path("/")), purpose=f"run {name}")
     except EngineError as error:
         return Finding(name, good=False, sentence=error.message, fix="Run `make setup`.")
-    return Finding(name, good=True, sentence=printed.strip().rpartition("/envoy ")[2].strip())
+    version = VERSION.search(printed)
+    return Finding(name, good=True, sentence=version[0] if version else printed.strip())
 
 
 def _model(settings: Settings) -> Finding:

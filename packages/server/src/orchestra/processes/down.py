@@ -1,10 +1,9 @@
 """`orchestra down`: stop the instance of this data directory."""
 
 import argparse
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from orchestra.foundation.settings import Settings
+from orchestra.foundation.settings import Settings
+from orchestra.processes import leftovers, record, terminal
 
 # The slowest chain: assistant, gateway, api and PostgreSQL, each with its own limit.
 STOP_SECONDS = 60.0
@@ -12,15 +11,11 @@ STOP_SECONDS = 60.0
 
 def command(argv: list[str]) -> int:
     """Stop AI Orchestra on this machine."""
-    from orchestra.processes import terminal  # noqa: PLC0415 - `orchestra --help` reads this module
-
     options = terminal.parser("down", "Stop AI Orchestra on this machine.")
     return terminal.run(_main, options=options, argv=argv)
 
 
-def _main(settings: "Settings", _arguments: argparse.Namespace) -> int:
-    from orchestra.processes import leftovers, record, terminal  # noqa: PLC0415 - as above
-
+def _main(settings: Settings, _arguments: argparse.Namespace) -> int:
     former = record.read(settings)
     if not former.is_running:
         leftovers.end(former)

@@ -6,7 +6,6 @@ from typing import Any
 
 import anyio
 
-from orchestra import migrations
 from orchestra.engines.errors import DirectoryUnusable
 from orchestra.foundation import clock
 from orchestra.foundation.settings import Settings
@@ -62,6 +61,9 @@ class _Run:
             terminal.say("stopped")
 
     async def _migrate(self) -> None:
+        # Imported here: asyncpg takes 140 ms, in which the engines can already start.
+        from orchestra import migrations  # noqa: PLC0415
+
         if await migrations.migrate(self._settings.database_url):
             self._say("database schema brought up to date")
 

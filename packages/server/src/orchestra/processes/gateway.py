@@ -2,11 +2,12 @@
 
 import argparse
 import os
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from orchestra.engines.envoy import Envoy
-    from orchestra.foundation.settings import Settings
+from orchestra.engines import certificates, envoy
+from orchestra.engines.address import Address
+from orchestra.engines.process import make_directory
+from orchestra.foundation.settings import Settings
+from orchestra.processes import terminal
 
 # Two busy threads fill what our two kinds of upstream can answer on most machines.
 MOST_WORKERS = 4
@@ -14,23 +15,20 @@ MOST_WORKERS = 4
 
 def command(argv: list[str]) -> int:
     """Run the gateway alone."""
-    from orchestra.processes import terminal  # noqa: PLC0415 - `orchestra --help` reads this module
-
     options = terminal.parser("gateway", "Run the gateway (Envoy) alone, in the foreground.")
     terminal.add_ports(options)
     return terminal.run(_main, options=options, argv=argv)
 
 
-def _main(settings: "Settings", _arguments: argparse.Namespace) -> int:
+def _main(settings: Settings, _arguments: argparse.Namespace) -> int:
+    make_directory(settings.data_dir)
+    make_directory(settings.runtime_dir)
     argv = prepare(settings).argv("serve")
     os.execv(argv[0], argv)  # noqa: S606 - becomes Envoy, so that signals reach it
 
 
-def prepare(settings: "Settings") -> "Envoy":
+def prepare(settings: Settings) -> envoy.Envoy:
     """Writes Envoy's configuration from the settings."""
-    from orchestra.engines import certificates, envoy  # noqa: PLC0415 - as above
-    from orchestra.engines.address import Address  # noqa: PLC0415 - as above
-
     plan = envoy.Plan(
         http=envoy.Door(settings.http_host, settings.http_port),
         https=envoy.Door(settings.https_host, settings.https_port),

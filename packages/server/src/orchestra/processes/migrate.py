@@ -1,16 +1,17 @@
 """`orchestra migrate`: bring a database to the newest schema."""
 
 import argparse
-from typing import TYPE_CHECKING
+import asyncio
 
-if TYPE_CHECKING:
-    from orchestra.foundation.settings import Settings
+from orchestra import migrations
+from orchestra.foundation.database import AWAY
+from orchestra.foundation.errors import Unavailable
+from orchestra.foundation.settings import Settings
+from orchestra.processes import record, terminal
 
 
 def command(argv: list[str]) -> int:
     """Bring the database to the newest schema."""
-    from orchestra.processes import terminal  # noqa: PLC0415 - `orchestra --help` reads this module
-
     options = terminal.parser(
         "migrate",
         "Bring the database to the newest schema: the one of ORCHESTRA_DATABASE_URL, or of the "
@@ -19,14 +20,7 @@ def command(argv: list[str]) -> int:
     return terminal.run(_main, options=options, argv=argv)
 
 
-def _main(settings: "Settings", _arguments: argparse.Namespace) -> int:
-    import asyncio  # noqa: PLC0415 - as above
-
-    from orchestra import migrations  # noqa: PLC0415 - as above
-    from orchestra.foundation.database import AWAY  # noqa: PLC0415 - as above
-    from orchestra.foundation.errors import Unavailable  # noqa: PLC0415 - as above
-    from orchestra.processes import record, terminal  # noqa: PLC0415 - as above
-
+def _main(settings: Settings, _arguments: argparse.Namespace) -> int:
     url = record.settings_of_running(settings).database_url
     if not url:
         raise Unavailable(
@@ -36,8 +30,6 @@ def _main(settings: "Settings", _arguments: argparse.Namespace) -> int:
         changed = asyncio.run(migrations.migrate(url))
     except AWAY as error:
         raise Unavailable(f"The database does not answer: {error}") from error
-    newest = migrations.newest_revision()
-    terminal.say(
-        f"The schema is now at {newest}." if changed else f"The schema already was at {newest}."
-    )
+    state = "is now" if changed else "already was"
+    terminal.say(f"The schema {state} at {migrations.newest_revision()}.")
     return terminal.SUCCESS

@@ -1,16 +1,14 @@
 """`orchestra settings`: every setting, its value and where the value came from."""
 
 import argparse
-from typing import TYPE_CHECKING
+from dataclasses import asdict
 
-if TYPE_CHECKING:
-    from orchestra.foundation.settings import Settings
+from orchestra.foundation.settings import Settings, describe
+from orchestra.processes import terminal
 
 
 def command(argv: list[str]) -> int:
     """Show every setting, its value and its origin."""
-    from orchestra.processes import terminal  # noqa: PLC0415 - `orchestra --help` reads this module
-
     options = terminal.parser(
         "settings", "Show every setting, its value and its origin. Secrets are not shown."
     )
@@ -19,12 +17,7 @@ def command(argv: list[str]) -> int:
     return terminal.run(_main, options=options, argv=argv)
 
 
-def _main(settings: "Settings", arguments: argparse.Namespace) -> int:
-    from dataclasses import asdict  # noqa: PLC0415 - as above
-
-    from orchestra.foundation.settings import describe  # noqa: PLC0415 - as above
-    from orchestra.processes import terminal  # noqa: PLC0415 - as above
-
+def _main(settings: Settings, arguments: argparse.Namespace) -> int:
     lines = describe(settings)
     if arguments.json:
         terminal.answer_json([asdict(line) for line in lines])

@@ -1,27 +1,24 @@
 """`orchestra status`: what runs on this data directory, and what it costs."""
 
 import argparse
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from orchestra.foundation.settings import Settings
-    from orchestra.processes.usage import Row
+from orchestra.foundation.settings import Settings
+from orchestra.processes import record, terminal, usage
+from orchestra.processes.usage import Row
+
+HEADINGS = ("name", "state", "pid", "uptime", "restarts", "memory", "cpu")
 
 
 def command(argv: list[str]) -> int:
     """Show what runs on this machine, with its memory and processor use."""
-    from orchestra.processes import terminal  # noqa: PLC0415 - `orchestra --help` reads this module
-
     options = terminal.parser(
-        "status", "Show what runs on this machine. Exit code 3: it does not run."
+        "status", "Show what runs on this machine. Exit code 5: nothing does."
     )
     terminal.add_json(options)
     return terminal.run(_main, options=options, argv=argv)
 
 
-def _main(settings: "Settings", arguments: argparse.Namespace) -> int:
-    from orchestra.processes import record, terminal, usage  # noqa: PLC0415 - as above
-
+def _main(settings: Settings, arguments: argparse.Namespace) -> int:
     known = record.read(settings)
     state = known.state if known.is_running else "stopped"
     rows = usage.measure(known) if known.is_running else []
@@ -35,10 +32,7 @@ def _main(settings: "Settings", arguments: argparse.Namespace) -> int:
     return terminal.SUCCESS if known.is_running else terminal.NOT_RUNNING
 
 
-HEADINGS = ("name", "state", "pid", "uptime", "restarts", "memory", "cpu")
-
-
-def _table(rows: "list[Row]") -> str:
+def _table(rows: list[Row]) -> str:
     lines = [HEADINGS, *(row.as_text() for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(HEADINGS))]
     return "\n".join(

@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from orchestra.foundation.errors import OrchestraError
 from orchestra.foundation.settings import Settings, load
 
-SUCCESS, FAILURE, NOT_RUNNING = 0, 1, 3
+# As the CLI documents them: 5 is "the instance does not answer".
+SUCCESS, FAILURE, NOT_RUNNING = 0, 1, 5
 INTERRUPTED = 130
 
 Main = Callable[[Settings, argparse.Namespace], int]
@@ -38,7 +39,7 @@ SETTINGS_OF_ARGUMENTS = ("data_dir", "http_port", "https_port")
 
 
 def run(main: Main, *, options: argparse.ArgumentParser, argv: Sequence[str]) -> int:
-    """The exit code: 0 done, 1 failed (a sentence on standard error), 2 misused, 3 not running."""
+    """The exit code: 0 done, 1 failed (a sentence on standard error), 2 misused, 5 not running."""
     arguments = options.parse_args(argv)
     given = {name: getattr(arguments, name, None) for name in SETTINGS_OF_ARGUMENTS}
     try:
