@@ -6,9 +6,11 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 import psutil
 import pytest
 from orchestra.engines.process import Command
+from orchestra.engines.testing import wait_until
 from orchestra.foundation.errors import Unavailable
 from orchestra.processes import logs
 from orchestra.processes.record import ProcessRecord
@@ -166,7 +168,9 @@ async def test_what_a_dead_program_left_behind_is_ended(tmp_path: Path) -> None:
         child = int(log.read_text().split()[0])
         os.kill(watched.pid("parent"), signal.SIGKILL)
         await watched.until("parent", "restarting")
-        assert not _lives(child)
+        assert await anyio.to_thread.run_sync(
+            lambda: wait_until(lambda: not _lives(child), seconds=5)
+        )
         watched.supervisor.stop()
 
     await watched.run(kill_the_parent)
