@@ -46,7 +46,7 @@ def target(url: str | None = None, key: str | None = None) -> Target:
 def instance(directory: Path, url: str, key: str) -> None:
     (directory / "keys").mkdir(parents=True)
     (directory / "keys/local.key").write_text(key + "\n")
-    (directory / "runtime.json").write_text(json.dumps({"urls": {"grpc": url}}))
+    (directory / "runtime.json").write_text(json.dumps({"url": url}))
 
 
 def test_arguments_win_over_everything(monkeypatch: pytest.MonkeyPatch) -> None:

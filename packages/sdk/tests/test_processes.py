@@ -85,7 +85,7 @@ async def test_sigterm_lets_the_running_task_finish(plane: ControlPlane, start: 
     await task.wait_for(lambda task: bool(task.events))
     process.send_signal(signal.SIGTERM)
     assert await task.result() == "waited"
-    assert process.wait(BOUND) == 0
+    assert await asyncio.to_thread(process.wait, BOUND) == 0
 
 
 async def test_a_wrong_key_ends_the_process_with_a_sentence(

@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 from urllib.parse import quote
 
 from orchestra_sdk._errors import NotConfigured
@@ -77,18 +77,14 @@ def _local(env: Mapping[str, str]) -> Target | None:
     here = Path.cwd()
     data = env.get("XDG_DATA_HOME") or str(Path.home() / ".local/share")
     places = [folder / ".orchestra" for folder in (here, *here.parents)]
-    for directory in (*places, Path(data) / "ai-orchestra"):
+    chosen = env.get("ORCHESTRA_DATA_DIR")
+    for directory in [Path(chosen)] if chosen else [*places, Path(data) / "ai-orchestra"]:
         key = _key_in(directory / _KEY_FILE)
         running = _json(directory / "runtime.json")
-        url = _url_of(running) if running else None
+        url = str(running.get("url") or "") if running else ""
         if key and url:
             return Target(url=url, key=key)
     return None
-
-
-def _url_of(running: dict[str, Any]) -> str | None:
-    urls = cast("dict[str, Any]", running.get("urls") or {})
-    return urls.get("grpc") or urls.get("http")
 
 
 def _key_in(path: str | Path | None) -> str | None:

@@ -8,7 +8,8 @@ It can also misbehave in the ways a real one does under faults. It keeps nothing
 no users.
 """
 
-from orchestra_sdk.testing._plane import ConnectedAgent, ControlPlane
+from orchestra_sdk.testing._agents import ConnectedAgent
+from orchestra_sdk.testing._plane import ControlPlane
 from orchestra_sdk.testing._serving import serving
 from orchestra_sdk.testing._task import SubmittedTask, TaskFailed
 from orchestra_sdk.testing._waiting import until

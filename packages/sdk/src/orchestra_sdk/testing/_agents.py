@@ -1,7 +1,7 @@
 """The agents that the control plane in memory knows."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Protocol
 
 from orchestra_protocol import agent_pb2 as pb
@@ -27,6 +27,11 @@ class ConnectedAgent:
         self.stream: AgentStream | None = None
         self.draining = False
 
+    def begin(self, hello: pb.Hello, stream: AgentStream) -> None:
+        """A new stream takes the place of an older one."""
+        self.hellos.append(hello)
+        self.stream, self.draining = stream, False
+
 
 class Registry:
     """Agents by id; the same name gives the same id."""
@@ -46,13 +51,17 @@ class Registry:
         self.agents[agent.id] = agent
         return agent, False
 
+    def of_stream(self, stream: AgentStream) -> ConnectedAgent | None:
+        """Return the agent whose present stream this is."""
+        return next((a for a in self.agents.values() if a.stream is stream), None)
+
     def free(
-        self, capability: str, running_on: Callable[[str], Sequence[object]]
+        self, capability: str, in_use: Callable[[ConnectedAgent], int]
     ) -> ConnectedAgent | None:
         """Return a connected agent that has the capability and a free slot."""
         for agent in self.agents.values():
             able = capability in agent.registration.capabilities and not agent.draining
-            if able and agent.stream and len(running_on(agent.id)) < agent.registration.slots:
+            if able and agent.stream and in_use(agent) < agent.registration.slots:
                 return agent
         return None
 

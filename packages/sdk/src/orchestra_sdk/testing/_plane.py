@@ -1,6 +1,7 @@
-"""The control plane in memory: agents, tasks and the faults it can be told to have."""
+"""The control plane in memory: its door, and the faults it can be told to have."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, Self
 
@@ -10,11 +11,12 @@ from orchestra_protocol.agent_pb2_grpc import add_ModernAgentServiceServicer_to_
 
 from orchestra_sdk import _clock, _values, _wire
 from orchestra_sdk.testing._agents import ConnectedAgent, Registry
-from orchestra_sdk.testing._servicer import Servicer
+from orchestra_sdk.testing._dispatch import Dispatch
+from orchestra_sdk.testing._servicer import Servicer, Stream
 from orchestra_sdk.testing._task import SubmittedTask
 from orchestra_sdk.testing._waiting import WAIT_SECONDS
 
-__all__ = ["ConnectedAgent", "ControlPlane"]
+_THREADS = 64  # an agent holds two: its stream and its heartbeat
 
 
 class ControlPlane:
@@ -41,17 +43,21 @@ class ControlPlane:
         self.acknowledging = True
         self.denying = False
         self.delay_seconds = 0.0
-        self.tasks: dict[str, SubmittedTask] = {}
-        self._queued: dict[str, SubmittedTask] = {}
-        self._leased: dict[str, dict[str, SubmittedTask]] = {}
         self.registry = Registry()
-        self._server: grpc.aio.Server | None = None
+        self._dispatch = Dispatch(self.registry)
+        self._server: grpc.Server | None = None
+        self._servicer: Servicer | None = None
         self._port = 0
 
     @property
     def url(self) -> str:
         """Address for an agent."""
         return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def tasks(self) -> dict[str, SubmittedTask]:
+        """Every task by its id."""
+        return self._dispatch.tasks
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -67,17 +73,22 @@ class ControlPlane:
 
     async def start(self) -> None:
         """Listen, on the same port as before if there was one."""
-        server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
-        add_ModernAgentServiceServicer_to_server(Servicer(self), server)
-        self._port = server.add_insecure_port(f"127.0.0.1:{self._port}")
-        await server.start()
-        self._server = server
+        self._servicer = Servicer(self)
+        self._server = grpc.server(
+            ThreadPoolExecutor(_THREADS, "control-plane"), options=[("grpc.so_reuseport", 0)]
+        )
+        add_ModernAgentServiceServicer_to_server(self._servicer, self._server)
+        self._port = self._server.add_insecure_port(f"127.0.0.1:{self._port}")
+        self._server.start()
 
     async def stop(self) -> None:
         """Break every connection and stop listening; tasks are remembered."""
-        if self._server is not None:
-            await self._server.stop(grace=None)
-            self._server = None
+        if self._server is None or self._servicer is None:
+            return
+        self._servicer.stopping.set()
+        stopped = self._server.stop(grace=None)
+        await asyncio.to_thread(stopped.wait, WAIT_SECONDS)
+        self._server = self._servicer = None
 
     async def restart(self) -> None:
         """Break every connection and listen again."""
@@ -110,65 +121,29 @@ class ControlPlane:
             submitter=submitter,
         )
         task = SubmittedTask(
-            plane=self, task_id=task_id, assignment=assignment, max_attempts=max_attempts
+            dispatch=self._dispatch,
+            task_id=task_id,
+            assignment=assignment,
+            max_attempts=max_attempts,
         )
-        self.tasks[task_id] = self._queued[task_id] = task
-        self.dispatch()
+        self._dispatch.add(task)
         return task
 
     async def agent(self, name: str, *, timeout: float = WAIT_SECONDS) -> ConnectedAgent:
         """Return the agent of that name when it is connected."""
         return await self.registry.connected(name, timeout)
 
-    def dispatch(self) -> None:
-        """Give queued tasks to agents with free slots, the oldest first."""
-        full: set[str] = set()
-        for task in list(self._queued.values()):
-            capability = task.assignment.capability
-            agent = None if capability in full else self.registry.free(capability, self.running_on)
-            if agent is None:
-                full.add(capability)
-                continue
-            del self._queued[task.id]
-            self._leased.setdefault(agent.id, {})[task.id] = task
-            task.leased(agent.id)
-            self.assign(task, agent)
-
-    def ended(self, task: SubmittedTask, agent: ConnectedAgent) -> None:
-        """The lease is over: give the slot to the next task, and queue this one if it goes on."""
-        self._leased[agent.id].pop(task.id, None)
-        if task.state == "queued":
-            self._queued[task.id] = task
-        self.dispatch()
-
     def assign(self, task: SubmittedTask, agent: ConnectedAgent) -> None:
-        """Send the assignment of the present lease."""
-        assignment = pb.Assignment()
-        assignment.CopyFrom(task.assignment)
-        assignment.attempt = task.attempt
-        self.tell(task, agent, pb.TASK_TYPE_ASSIGN, assignment)
-
-    def cancel(self, task: SubmittedTask, reason: str) -> None:
-        """Cancel a task: at once while it is queued, by asking the agent while it runs."""
-        if task.state == "queued":
-            del self._queued[task.id]
-            task.state = "cancelled"
-            task.changed()
-            return
-        task.state = "cancelling"
-        self.tell(task, self._holder(task), pb.TASK_TYPE_CANCEL, pb.Cancel(reason=reason))
-
-    def revoke(self, task: SubmittedTask) -> None:
-        """Take the lease away and queue the task again."""
-        holder = self._holder(task)
-        self.tell(task, holder, pb.TASK_TYPE_REVOKE, pb.Revoke(reason="the lease expired"))
-        task.queued_again()
-        self.ended(task, holder)
+        """Send the assignment of the present lease once more."""
+        self._dispatch.assign(task, agent)
 
     def renew_credential(self, task: SubmittedTask, run_token: str) -> None:
         """Send a fresh run token."""
-        credential = pb.Credential(run_token=run_token)
-        self.tell(task, self._holder(task), pb.TASK_TYPE_CREDENTIAL, credential)
+        self.tell(task, pb.TASK_TYPE_CREDENTIAL, pb.Credential(run_token=run_token))
+
+    def tell(self, task: SubmittedTask, kind: "pb.TaskType.ValueType", payload: Any) -> None:
+        """Send any message about a running task to its agent, under the task's epoch."""
+        self._dispatch.tell(task, kind, payload)
 
     def drain(self, agent: ConnectedAgent) -> None:
         """Ask an agent to connect elsewhere."""
@@ -176,33 +151,41 @@ class ControlPlane:
             drain = pb.Drain(reason="the control plane leaves")
             agent.stream.send(_wire.wrap(pb.TASK_TYPE_DRAIN, drain, agent_id=agent.id))
 
-    def tell(
-        self,
-        task: SubmittedTask,
-        agent: ConnectedAgent,
-        kind: "pb.TaskType.ValueType",
-        payload: Any,
-    ) -> None:
-        """Send a message about a task; without a stream it is lost, as it would be."""
-        if agent.stream is not None:
-            agent.stream.send(
-                _wire.wrap(kind, payload, agent_id=agent.id, task_id=task.id, epoch=task.epoch)
-            )
+    # What the servicer asks.
 
-    def running_on(self, agent_id: str) -> list[SubmittedTask]:
-        """Return the tasks that are leased to an agent."""
-        return list(self._leased.get(agent_id, {}).values())
+    def accepts(self, authorization: str) -> bool:
+        """Whether the credential is the right one."""
+        return not self.denying and authorization == f"Bearer {self.key}"
 
-    def lost(self, agent: ConnectedAgent) -> None:
-        """Queue what an agent that did not come back has held."""
-        for task in self.running_on(agent.id):
-            task.queued_again()
-            self.ended(task, agent)
+    def register(self, request: pb.RegisterAgentRequest) -> pb.RegisterAgentResponse:
+        """Give the agent its id, the same for the same name."""
+        agent, forgotten = self.registry.register(request)
+        if forgotten:
+            self._dispatch.lost(agent)
+        return pb.RegisterAgentResponse(
+            agent_id=agent.id,
+            heartbeat_interval_seconds=self.heartbeat_seconds,
+            lease_seconds=self.lease_seconds,
+            max_message_bytes=self.max_message_bytes,
+            model_base_url=self.model_base_url,
+        )
 
-    async def held_back(self) -> None:
-        """Wait as long as `delay_seconds` says."""
-        if self.delay_seconds:
-            await asyncio.sleep(self.delay_seconds)
+    def beat(self, beat: pb.HeartbeatMessage) -> None:
+        """Remember a heartbeat."""
+        self.registry.agents[beat.agent_id].heartbeats.append(beat)
 
-    def _holder(self, task: SubmittedTask) -> ConnectedAgent:
-        return self.registry.agents[task.agent_id]
+    def welcome(self, hello: pb.Hello, stream: Stream) -> None:
+        """Say what of the agent's runs is still its own, and give it work."""
+        self._dispatch.welcome(self.registry.agents[hello.agent_id], hello, stream)
+
+    def receive(self, stream: Stream, message: pb.TaskMessage) -> None:
+        """Take a message of the agent in."""
+        self._dispatch.receive(stream, message, acknowledging=self.acknowledging)
+
+    def left(self, stream: Stream) -> None:
+        """The stream has ended: its agent has a lease's time to come back."""
+        agent = self.registry.of_stream(stream)
+        if agent is not None:
+            agent.stream = None
+            loop = asyncio.get_running_loop()
+            loop.call_later(self.lease_seconds, self._dispatch.expire, agent)

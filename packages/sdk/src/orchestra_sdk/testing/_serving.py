@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 
 from orchestra_sdk import _tasks
 from orchestra_sdk._agent import Agent
-from orchestra_sdk.testing._plane import ConnectedAgent, ControlPlane
+from orchestra_sdk.testing._agents import ConnectedAgent
+from orchestra_sdk.testing._plane import ControlPlane
 
 
 @asynccontextmanager

@@ -23,7 +23,7 @@ class TaskFailed(AgentError):
         self.traceback = failure.traceback
 
 
-class _Plane(Protocol):
+class _Dispatch(Protocol):
     def cancel(self, task: "SubmittedTask", reason: str) -> None: ...
     def revoke(self, task: "SubmittedTask") -> None: ...
 
@@ -32,9 +32,9 @@ class SubmittedTask:
     """One task: its state, and the events of its present epoch."""
 
     def __init__(
-        self, *, plane: _Plane, task_id: str, assignment: pb.Assignment, max_attempts: int
+        self, *, dispatch: _Dispatch, task_id: str, assignment: pb.Assignment, max_attempts: int
     ) -> None:
-        self._plane = plane
+        self._dispatch = dispatch
         self.id = task_id
         self.assignment = assignment
         self.max_attempts = max_attempts
@@ -77,11 +77,11 @@ class SubmittedTask:
 
     def cancel(self, reason: str = "the user cancelled") -> None:
         """Ask for the end of the task."""
-        self._plane.cancel(self, reason)
+        self._dispatch.cancel(self, reason)
 
     def revoke(self) -> None:
         """Take the lease away as an expired one is, and queue the task again."""
-        self._plane.revoke(self)
+        self._dispatch.revoke(self)
 
     def changed(self) -> None:
         """Wake who waits."""
