@@ -4,9 +4,16 @@ A fact goes into the outbox in the transaction that makes it true, then to JetSt
 feed that may see it. This package must not know what a task or a conversation is.
 """
 
-from orchestra.features.events.outbox import Outbox
+from orchestra.features.events.errors import TooManyFeeds
+from orchestra.features.events.service.feed import HANDOVER, FeedResponse
+from orchestra.features.events.service.feeds import Feeds
+from orchestra.features.events.service.outbox import Outbox
 from orchestra.features.events.types import (
+    METRICS_TOPIC,
+    FeedItem,
+    SnapshotSource,
     TaskEvent,
+    TopicSnapshot,
     agent_topic,
     event_payload,
     task_topic,
@@ -15,8 +22,16 @@ from orchestra.features.events.types import (
 )
 
 __all__ = [
+    "HANDOVER",
+    "METRICS_TOPIC",
+    "FeedItem",
+    "FeedResponse",
+    "Feeds",
     "Outbox",
+    "SnapshotSource",
     "TaskEvent",
+    "TooManyFeeds",
+    "TopicSnapshot",
     "agent_topic",
     "event_payload",
     "task_topic",

@@ -53,3 +53,30 @@ async def old_messages(tx: Transaction, *, older_than_seconds: float, limit: int
         Unsent(row["id"], Message(row["subject"], row["payload"], row["message_id"]))
         for row in rows
     ]
+
+
+async def subscriptions(tx: Transaction, caller: str) -> list[str]:
+    rows = await tx.fetch("SELECT event_type FROM feed_subscriptions WHERE caller_id = $1", caller)
+    return [row["event_type"] for row in rows]
+
+
+async def add_subscription(tx: Transaction, caller: str, event_type: str, *, limit: int) -> None:
+    """Remembers a type; beyond `limit` the caller's oldest is forgotten."""
+    await tx.execute(
+        """
+        INSERT INTO feed_subscriptions (caller_id, event_type, created_at) VALUES ($1, $2, now())
+        ON CONFLICT (caller_id, event_type) DO UPDATE SET created_at = excluded.created_at
+        """,
+        caller,
+        event_type,
+    )
+    await tx.execute(
+        """
+        DELETE FROM feed_subscriptions WHERE caller_id = $1 AND event_type IN (
+            SELECT event_type FROM feed_subscriptions WHERE caller_id = $1
+            ORDER BY created_at DESC OFFSET $2
+        )
+        """,
+        caller,
+        limit,
+    )

@@ -1,17 +1,29 @@
 """What an event is on the wire, and which topics there are: both are the product's contract."""
 
+import re
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
 from orchestra.foundation import clock
+from orchestra.foundation.auth import Actor
+from orchestra.foundation.errors import FieldError, InvalidInput
 
 METRICS_TOPIC = "metrics.system"
 AGENTS_TOPIC = "events.agent.>"
+USERS_TOPIC = "events.user.>"
+
+FINISHED = "task.finished"
+
+# Where a reader stands: (epoch, sequence) in a task's feed, (life of the stream, sequence) in the
+# live feed. Both only ever grow.
+Key = tuple[int, int]
+
+_KEY = re.compile(r"(\d{1,19})[:-](\d{1,19})")
 
 
 def task_topic(task_id: uuid.UUID) -> str:
@@ -40,6 +52,61 @@ class TaskEvent:
     type: str
     data: object
     timestamp: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopicSnapshot:
+    """What the database knows of a task: enough for one who missed everything up to `cursor`.
+
+    `snapshot` is the data of `task.snapshot`; `finished`, once it is over, that of `task.finished`.
+    """
+
+    cursor: str
+    snapshot: object
+    finished: object | None = None
+
+    @property
+    def key(self) -> Key:
+        return parse_key(self.cursor)
+
+
+class SnapshotSource(Protocol):
+    """How the feeds ask the tasks feature, which stands above them, what the database knows."""
+
+    async def __call__(self, task_ids: Sequence[uuid.UUID]) -> Mapping[uuid.UUID, TopicSnapshot]:
+        """Snapshots of the tasks that exist."""
+        ...
+
+
+# What the live feed shows after a gap: `{"agents": […], "tasks": […]}` as this caller may see them.
+LiveSnapshot = Callable[[Actor], Awaitable[object]]
+
+
+class FeedItem(msgspec.Struct, gc=False):
+    """One event as a reader gets it. `key` is None where it does not move the reader's cursor.
+
+    `subject` says whose it is in topics that hold many; `data` is JSON.
+    """
+
+    key: Key | None
+    type: str
+    data: bytes
+    subject: str = ""
+    separator: str = ":"
+
+    @property
+    def cursor(self) -> str | None:
+        return f"{self.key[0]}{self.separator}{self.key[1]}" if self.key else None
+
+
+def parse_key(cursor: str) -> Key:
+    """Reads `epoch:seq` or `life-seq`; raises InvalidInput otherwise."""
+    match = _KEY.fullmatch(cursor.strip())
+    if match is None:
+        raise InvalidInput(
+            "The cursor is not one of ours.", fields=[FieldError("cursor", "not valid")]
+        )
+    return int(match[1]), int(match[2])
 
 
 def event_payload(type: str, data: object) -> bytes:

@@ -1,0 +1,1 @@
+"""Sending events (outbox), and following them (feeds)."""

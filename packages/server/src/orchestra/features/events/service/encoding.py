@@ -1,0 +1,89 @@
+"""From messages of NATS to feed items, and from feed items to the bytes of server-sent events."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from orchestra.features.events.types import FeedItem, Key, TopicSnapshot, parse_key
+from orchestra.foundation.errors import InvalidInput
+
+HEARTBEAT = b": hb\n\n"
+
+
+class _Event(msgspec.Struct, gc=False):
+    type: str
+    cursor: str | None = None
+    data: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class _Window(msgspec.Struct):
+    events: list[_Event]
+
+
+class _Typed(msgspec.Struct, gc=False):
+    type: str
+
+
+_window = msgspec.json.Decoder(_Window)
+_typed = msgspec.json.Decoder(_Typed)
+
+
+def task_items(payload: bytes) -> list[FeedItem]:
+    """The events of one window; empty if it is none (nothing on the bus may stop a feed)."""
+    try:
+        return [
+            FeedItem(
+                parse_key(event.cursor) if event.cursor else None, event.type, bytes(event.data)
+            )
+            for event in _window.decode(payload).events
+        ]
+    except (msgspec.MsgspecError, InvalidInput):
+        return []
+
+
+def live_item(payload: bytes, *, key: Key | None, subject: str) -> FeedItem | None:
+    """One event of the live feed, or None if the message is none."""
+    try:
+        kind = _typed.decode(payload).type
+    except msgspec.MsgspecError:
+        return None
+    return FeedItem(key, kind, payload, subject, "-")
+
+
+def gap_items(since: Key | None, snapshot: TopicSnapshot) -> list[FeedItem]:
+    """What stands for everything up to the snapshot; for a task that is over, its end too."""
+    gap = {"from": f"{since[0]}:{since[1]}" if since else None, "to": snapshot.cursor}
+    key = snapshot.key
+    items = [
+        FeedItem(None, "gap", msgspec.json.encode(gap)),
+        FeedItem(
+            key if snapshot.finished is None else None,
+            "task.snapshot",
+            msgspec.json.encode(snapshot.snapshot),
+        ),
+    ]
+    return items if snapshot.finished is None else [*items, finished_item(snapshot)]
+
+
+def finished_item(snapshot: TopicSnapshot) -> FeedItem:
+    return FeedItem(snapshot.key, "task.finished", msgspec.json.encode(snapshot.finished))
+
+
+def sse(item: FeedItem) -> bytes:
+    """One server-sent event. In the live feed it is a plain `message`, whose JSON says its type."""
+    data = item.data if b"\n" not in item.data else item.data.replace(b"\n", b" ")
+    cursor = item.cursor
+    head = f"id: {cursor}\n" if cursor else ""
+    if item.separator == ":":
+        head += f"event: {item.type}\n"
+    return b"%bdata: %b\n\n" % (head.encode(), data)
+
+
+def sse_all(items: Sequence[FeedItem]) -> bytes:
+    return b"".join([sse(item) for item in items])
+
+
+def notice(kind: str, data: object, *, cursor: str | None = None) -> bytes:
+    """A server-sent event about the feed itself, such as `ready` or `closing`."""
+    head = f"id: {cursor}\nevent: {kind}\n" if cursor else f"event: {kind}\n"
+    return b"%bdata: %b\n\n" % (head.encode(), msgspec.json.encode(data))

@@ -1,0 +1,183 @@
+"""The live feed of one caller: several topics, merged in the order of the stream, and filtered."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import msgspec
+
+from orchestra.features.events.service import encoding
+from orchestra.features.events.service.readers import RETRY_SECONDS, Chunk, Reader, pause
+from orchestra.features.events.service.ring import Batch
+from orchestra.features.events.service.stream_topic import CurrentTopic, StreamTopic
+from orchestra.features.events.types import FeedItem, Key, LiveSnapshot
+from orchestra.foundation import clock
+from orchestra.foundation.auth import Actor
+from orchestra.foundation.errors import Unavailable
+
+DEFAULT_TYPES = frozenset({"task.status", "task.finished", "conversation.updated"})
+# A reader that falls behind twice within this time cannot keep up at all.
+SLOW_SECONDS = 5.0
+
+LiveTopic = StreamTopic | CurrentTopic
+
+
+class Bytes:
+    """Ready-made bytes as a chunk."""
+
+    __slots__ = ("items", "sse")
+
+    def __init__(self, sse: bytes, items: list[FeedItem]) -> None:
+        self.sse = sse
+        self.items = items
+
+
+class LiveReader(Reader):
+    """Hands out what the caller may see and has subscribed to."""
+
+    __slots__ = (
+        "_actor",
+        "_gap_at",
+        "_key",
+        "_positions",
+        "_snapshot",
+        "feed_id",
+        "patterns",
+        "topics",
+    )
+
+    def __init__(
+        self,
+        topics: Sequence[LiveTopic],
+        key: Key | None,
+        *,
+        feed_id: str,
+        actor: Actor,
+        patterns: frozenset[str],
+        snapshot: LiveSnapshot | None,
+    ) -> None:
+        super().__init__()
+        self.topics = tuple(topics)
+        self.feed_id = feed_id
+        self.patterns = patterns
+        self._actor = actor
+        self._key = key
+        self._snapshot = snapshot
+        self._positions: list[int] | None = None
+        self._gap_at: float | None = None
+
+    async def _step(self) -> Chunk | None:
+        if self._positions is None:
+            try:
+                return await self._attach()
+            except Unavailable:
+                await pause(RETRY_SECONDS)
+                return None
+        if self._has_fallen_behind():
+            self._positions = None
+            return None
+        chunk = self._collect(self._positions)
+        if chunk is None and not self._has_news() and not self._is_wanted():
+            await self._wait()
+        return chunk
+
+    async def _attach(self) -> Chunk | None:
+        """Finds its place in every ring; says where it stands, and what it had to leave out."""
+        for topic in self.topics:
+            await topic.ready()
+        is_whole = self._key is None or await self._reach_back(self._key)
+        if is_whole:
+            self._positions = [self._place(topic) for topic in self.topics]
+            self._key = self._key or self._now()
+            return self._ready()
+        return await self._skip()
+
+    async def _reach_back(self, key: Key) -> bool:
+        for topic in self.topics:
+            if isinstance(topic, StreamTopic) and not await topic.reach_back(key):
+                return False
+        return True
+
+    def _place(self, topic: LiveTopic) -> int:
+        if isinstance(topic, CurrentTopic):
+            return max(topic.ring.start, topic.ring.end - 1)
+        found = topic.ring.first_after(self._key) if self._key is not None else None
+        return found[0] if found is not None else topic.ring.end
+
+    async def _skip(self) -> Chunk | None:
+        """Goes on from now: a gap, then what the database says about now."""
+        now = clock.monotonic()
+        if self._gap_at is not None and now - self._gap_at < SLOW_SECONDS:
+            self.close("slow")
+            return None
+        key, positions = self._now(), [topic.ring.end for topic in self.topics]
+        snapshot: object = await self._snapshot(self._actor) if self._snapshot else None
+        gap = {"from": _text(self._key), "to": _text(key)}
+        self._key, self._positions, self._gap_at = key, positions, now
+        return Bytes(
+            self._ready_notice(None)
+            + encoding.notice("gap", gap)
+            + encoding.notice("snapshot", snapshot, cursor=_text(key)),
+            [FeedItem(None, "gap", msgspec.json.encode(gap))],
+        )
+
+    def _ready(self) -> Chunk:
+        return Bytes(self._ready_notice(self._key), [])
+
+    def _ready_notice(self, key: Key | None) -> bytes:
+        return encoding.notice("ready", {"feed_id": self.feed_id}, cursor=_text(key))
+
+    def _now(self) -> Key:
+        return max(topic.now for topic in self.topics if isinstance(topic, StreamTopic))
+
+    def _has_fallen_behind(self) -> bool:
+        positions = self._positions or []
+        for place, topic in enumerate(self.topics):
+            if positions[place] < topic.ring.start:
+                if isinstance(topic, StreamTopic):
+                    return True
+                positions[place] = topic.ring.start
+        return False
+
+    def _has_news(self) -> bool:
+        positions = self._positions or []
+        return any(positions[place] < topic.ring.end for place, topic in enumerate(self.topics))
+
+    def _collect(self, positions: list[int]) -> Chunk | None:
+        batches: list[Batch] = []
+        for place, topic in enumerate(self.topics):
+            if positions[place] < topic.ring.end:
+                batch = topic.ring.batch(positions[place])
+                positions[place] = batch.end
+                batches.append(batch)
+        if not batches:
+            return None
+        keys = [batch.last_key for batch in batches if batch.last_key is not None]
+        self._key = max([*keys, self._key]) if self._key and keys else self._key
+        items = [item for batch in batches for item in batch.items if self._may_see(item)]
+        if len(batches) == 1 and len(items) == len(batches[0].items):
+            return batches[0]
+        items.sort(key=_order)
+        return Bytes(encoding.sse_all(items), items) if items else None
+
+    def _may_see(self, item: FeedItem) -> bool:
+        if not wants(self.patterns, item.type):
+            return False
+        if item.type.startswith("task.") or not item.subject.startswith("events.user."):
+            return True
+        return item.subject.endswith(str(self._actor.user_id))
+
+
+@lru_cache(maxsize=4096)
+def wants(patterns: frozenset[str], kind: str) -> bool:
+    """Whether a set of types and prefixes such as `agent.*` names this type."""
+    return kind in patterns or any(
+        pattern.endswith("*") and kind.startswith(pattern[:-1]) for pattern in patterns
+    )
+
+
+def _order(item: FeedItem) -> Key:
+    return item.key or (0, 0)
+
+
+def _text(key: Key | None) -> str | None:
+    return f"{key[0]}-{key[1]}" if key is not None else None

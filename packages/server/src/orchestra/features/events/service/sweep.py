@@ -1,0 +1,90 @@
+"""What is done for all open feeds in turn, so that none needs a timer: heartbeats, dropping those
+whose readers take nothing, and asking again whether the caller's login still holds.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+import structlog
+
+from orchestra.features.events.service.feed import Feed
+from orchestra.foundation.auth import Actor, Authenticator, Credential
+from orchestra.foundation.errors import Forbidden, OrchestraError, Unauthenticated
+
+log = structlog.get_logger(__name__)
+
+SWEEP_SECONDS = 1.0
+STUCK_SECONDS = 30
+AUTHENTICATE_SECONDS = 30
+# A fresh look, as identity remembers what it knows of a credential for up to 1 s.
+FORGET_SECONDS = 1.1
+
+
+class Sweep:
+    """Goes over the feeds once a second, a slice of them for each purpose."""
+
+    def __init__(
+        self,
+        feeds: Callable[[], Iterable[Feed]],
+        *,
+        heartbeat_seconds: float,
+        authenticator: Authenticator | None,
+    ) -> None:
+        self._feeds = feeds
+        self._heartbeat_sweeps = max(1, round(heartbeat_seconds / SWEEP_SECONDS))
+        self._authenticator = authenticator
+        self._count = 0
+
+    async def run(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            self._count += 1
+            due = list[Feed]()
+            for feed in list(self._feeds()):
+                self._look_at(feed)
+                if (self._count + id(feed) // 64) % AUTHENTICATE_SECONDS == 0:
+                    due.append(feed)
+            await self.authenticate(due)
+
+    async def revoked(self, feeds: list[Feed]) -> None:
+        """Closes those whose login has ended: at once, and when what was remembered is gone."""
+        await self.authenticate(feeds)
+        await asyncio.sleep(FORGET_SECONDS)
+        await self.authenticate([feed for feed in feeds if feed.reader.closing is None])
+
+    async def authenticate(self, feeds: list[Feed]) -> None:
+        """Asks once for each credential, and closes the feeds of those that do not hold."""
+        if self._authenticator is None:
+            return
+        known: dict[Credential, Actor | OrchestraError | None] = {}
+        for feed in feeds:
+            if feed.credential not in known:
+                known[feed.credential] = await self._ask(feed.credential)
+            answer = known[feed.credential]
+            if isinstance(answer, OrchestraError):
+                feed.reader.close("login_ended")
+            elif answer is not None and not answer.may(feed.permission):
+                feed.reader.close("not_allowed")
+
+    async def _ask(self, credential: Credential) -> Actor | OrchestraError | None:
+        if self._authenticator is None:
+            return None
+        try:
+            return await self._authenticator.authenticate(credential)
+        except (Unauthenticated, Forbidden) as error:
+            return error
+        except OrchestraError as error:
+            # The database is away: who was let in stays until it is known that he may not.
+            log.warning("a feed's login could not be checked", error=error.message)
+            return None
+
+    def _look_at(self, feed: Feed) -> None:
+        if feed.is_sending:
+            feed.stuck_for += 1
+            if feed.stuck_for * SWEEP_SECONDS > STUCK_SECONDS:
+                feed.drop()
+        elif (self._count + id(feed) // 64) % self._heartbeat_sweeps == 0:
+            if feed.has_sent:
+                feed.has_sent = False
+            else:
+                feed.reader.beat()
