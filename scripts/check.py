@@ -17,6 +17,7 @@ BIN = ROOT / ".venv" / "bin"
 TIMEOUT_SECONDS = 600
 # The machine this is meant for has two cores; more at once only makes each slower.
 AT_ONCE = 2
+SHOWN_LINES = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ def main(names: list[str]) -> int:
         outcomes = list(pool.map(_run, chosen))
     failures = [outcome for outcome in outcomes if outcome.failed]
     for outcome in failures:
-        print(f"\n──── {outcome.check.name} ────\n{outcome.output.strip()}")
+        print(f"\n──── {outcome.check.name} ────\n{_end_of(outcome.output)}")
     print(_closing_line(failures, len(chosen), time.monotonic() - started))
     return 1 if failures else 0
 
@@ -88,6 +89,14 @@ def _run(check: Check) -> Outcome:
     seconds = time.monotonic() - started
     print(f"{'FAIL' if failed else 'ok':4} {check.name:10} {seconds:5.1f} s", flush=True)
     return Outcome(check, failed, seconds, output)
+
+
+def _end_of(output: str) -> str:
+    lines = output.strip().splitlines()
+    left_out = len(lines) - SHOWN_LINES
+    return "\n".join(
+        [f"… {left_out} lines before", *lines[-SHOWN_LINES:]] if left_out > 0 else lines
+    )
 
 
 def _closing_line(failures: list[Outcome], total: int, seconds: float) -> str:
