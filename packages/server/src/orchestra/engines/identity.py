@@ -37,6 +37,8 @@ class Identity:
         """Makes `path` belong to the user the program will really be."""
         if self.mode == "become":
             os.chown(path, self.uid, self.gid)
+        else:
+            os.chown(path, os.geteuid(), os.getegid())
 
 
 SAME = Identity()
@@ -45,8 +47,8 @@ SAME = Identity()
 def unprivileged(*, reads: Iterable[Path], owns: Path) -> Identity:
     """Chooses the user for a program that must not be root.
 
-    `reads` are its binaries; `owns` is its data directory, which may exist already: then its owner
-    decides. Raises EngineError when there is no way.
+    `reads` is what it must reach; `owns` is its data directory, which may exist already: then its
+    owner decides. Raises EngineError when there is no way.
     """
     if os.geteuid() != 0:
         return SAME

@@ -126,7 +126,8 @@ def prepare(directory: Path, *, socket_directory: Path, durable: bool = True) ->
     """Makes the data directory on first use; raises OldDatabase, or EngineError with the reason."""
     _check_socket_path(socket_directory)
     make_directory(directory.parent)
-    identity = unprivileged(reads=[postgres_directory()], owns=directory)
+    reaches = [postgres_directory(), socket_directory.parent]
+    identity = unprivileged(reads=reaches, owns=directory)
     identity.own(make_directory(socket_directory))
     server = Postgres(directory, socket_directory, identity, durable)
     check_version(directory)

@@ -53,7 +53,7 @@ def _processes(instance: Instance) -> list[Program]:
 
 
 def _extras(instance: Instance) -> list[Program]:
-    """Without these the instance is ready all the same: they only answer the first chats."""
+    """What answers chats. It starts last: the instance is ready, and takes questions, without."""
     assistant = Command(
         argv=(sys.executable, "-m", "orchestra_assistant"),
         directory=Path("/"),
@@ -70,6 +70,7 @@ def _extras(instance: Instance) -> list[Program]:
             Program(
                 name="model",
                 command=model.command(),
+                needs=("gateway",),
                 is_ready=lambda _: model.is_ready(),
                 is_vital=False,
             )

@@ -144,4 +144,6 @@ def _make_runtime_directory(directory: Path, *, mode: int) -> None:
         raise EngineError(
             f"{directory.parent} belongs to somebody else; remove it or set XDG_RUNTIME_DIR."
         )
+    if os.geteuid() == 0:
+        directory.parent.chmod(mode)  # one made by another program of ours may be stricter
     make_directory(directory, mode=mode)

@@ -8,6 +8,7 @@ from orchestra.engines.process import make_directory, unusable
 
 MAX_BYTES = 10 * 1024 * 1024
 TAIL_BYTES = 4096
+LAST_LINES = 5
 
 
 def open_log(directory: Path, name: str) -> IO[bytes]:
@@ -31,7 +32,7 @@ def rotate(directory: Path) -> None:
 
 
 def last_line(directory: Path, name: str) -> str:
-    """The last line a program wrote, to say why it ended."""
+    """The last line a program wrote, to say why it ended; PostgreSQL's reason stands before it."""
     try:
         with (directory / f"{name}.log").open("rb") as file:
             file.seek(0, 2)
@@ -39,4 +40,5 @@ def last_line(directory: Path, name: str) -> str:
             lines = file.read().decode(errors="replace").strip().splitlines()
     except OSError:
         return ""
-    return lines[-1].strip() if lines else ""
+    fatal = [line.partition("FATAL:")[2] for line in lines[-LAST_LINES:] if "FATAL:" in line]
+    return (fatal or lines or [""])[-1].strip()

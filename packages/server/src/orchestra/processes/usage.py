@@ -15,7 +15,7 @@ SAMPLE_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One program. Memory is resident, in bytes; `cpu` is in percent of one core, just now."""
+    """One program. Memory is in bytes, as it is in RAM now; `cpu` in percent of one core."""
 
     name: str
     state: str
@@ -102,11 +102,13 @@ def _times(process: psutil.Process) -> float:
 
 
 def _memory(process: psutil.Process) -> int:
-    """Shared pages once: PostgreSQL's processes all map the same buffers."""
+    """Pages that several processes share count in part: PostgreSQL's all map the same buffers."""
     try:
-        return process.memory_info().rss - getattr(process.memory_info(), "shared", 0)
+        return process.memory_full_info().pss
     except psutil.NoSuchProcess:
         return 0
+    except psutil.AccessDenied:
+        return process.memory_info().rss
 
 
 def _uptime(process: psutil.Process) -> float:
