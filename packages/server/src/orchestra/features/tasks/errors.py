@@ -39,3 +39,15 @@ class QueueFull(Unavailable):
     """Too many tasks wait; try again in a moment."""
 
     code: ClassVar[str] = "queue_full"
+
+
+class SequenceGap(Conflict):
+    """Events of a run are missing; they are sent again after the next Welcome."""
+
+    code: ClassVar[str] = "sequence_gap"
+
+
+class BadMessage(InvalidInput):
+    """A message of the stream cannot be understood."""
+
+    code: ClassVar[str] = "bad_message"

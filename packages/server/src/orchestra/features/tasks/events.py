@@ -120,9 +120,18 @@ def finished(
     )
 
 
-def window(task_id: TaskId, epoch: int, first: int, events: Sequence[TaskEvent]) -> Message:
-    """Consecutive events of one lease, of which the first has the sequence `first`."""
-    return Message(task_topic(task_id), task_window(task_id, events), f"{task_id}:{epoch}:{first}")
+def window(
+    task_id: TaskId, epoch: int, first: int, events: Sequence[TaskEvent], *, life: str = ""
+) -> Message:
+    """Consecutive events of one lease, of which the first has the sequence `first`.
+
+    `life` names the control plane that has taken a run over: its windows are cut in other places,
+    so they must not pass for repetitions of the former's. Readers know repeated events by cursor.
+    """
+    name = f"{task_id}:{epoch}:{first}"
+    return Message(
+        task_topic(task_id), task_window(task_id, events), f"{name}:{life}" if life else name
+    )
 
 
 def permit(

@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from orchestra.features.tasks.types import (
@@ -13,7 +13,7 @@ from orchestra.features.tasks.types import (
     TaskState,
     Trigger,
 )
-from orchestra.foundation.database import Row, Transaction
+from orchestra.foundation.database import Database, Row, Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ FROM claimed ORDER BY priority DESC, id
 
 
 async def claim(
-    tx: Transaction,
+    database: Database,
     queue: QueueName,
     *,
     slots: Sequence[Slot],
@@ -89,9 +89,10 @@ async def claim(
 ) -> list[Claim]:
     """Takes as many waiting tasks as there are slots, the most urgent and oldest first.
 
-    With `owner` only that person's: an agent that is not shared works for its owner alone.
+    With `owner` only that person's: an agent that is not shared works for its owner alone. One
+    statement is its own transaction, for this is the way that every task waits for.
     """
-    rows = await tx.fetch(
+    rows = await database.fetch(
         _CLAIM,
         queue,
         len(slots),
@@ -103,11 +104,13 @@ async def claim(
     return [_to_claim(row) for row in rows]
 
 
-async def move(tx: Transaction, moves: Sequence[tuple[TaskId, int, Slot]]) -> None:
-    """Gives tasks that were just claimed to other agents of the same control plane."""
+async def move(
+    database: Database, moves: Sequence[tuple[TaskId, int, Slot]], claims: Sequence[Claim]
+) -> list[Claim]:
+    """Gives tasks that were just claimed to other agents of this control plane, under their leases."""
     ids, epochs = [task for task, _, _ in moves], [epoch for _, epoch, _ in moves]
     agents, names = [slot.agent_id for *_, slot in moves], [slot.agent_name for *_, slot in moves]
-    await tx.execute(
+    await database.fetch(
         """
         WITH given AS (
             SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::text[])
@@ -124,6 +127,8 @@ async def move(tx: Transaction, moves: Sequence[tuple[TaskId, int, Slot]]) -> No
         agents,
         names,
     )
+    places = {task: slot for task, _, slot in moves}
+    return [_placed(claim, places.get(claim.id)) for claim in claims]
 
 
 async def waiting_queues(tx: Transaction) -> list[tuple[QueueName, Priority]]:
@@ -145,6 +150,12 @@ async def waiting_queues(tx: Transaction) -> list[tuple[QueueName, Priority]]:
         """
     )
     return [(QueueName(row["queue"]), Priority(row["priority"])) for row in rows]
+
+
+def _placed(claim: Claim, slot: Slot | None) -> Claim:
+    if slot is None:
+        return claim
+    return replace(claim, agent_id=slot.agent_id, agent_name=slot.agent_name)
 
 
 def _to_claim(row: Row) -> Claim:

@@ -3,7 +3,6 @@
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from orchestra.features.tasks.repository.rows import encoded
 from orchestra.features.tasks.types import (
@@ -29,6 +28,7 @@ class Locked:
     user_id: uuid.UUID
     agent_id: uuid.UUID | None
     agent_name: str
+    wants_finish: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +40,8 @@ class Change:
     ends_epoch: int | None
     outcome: str
     result_json: bytes | None = None
-    error_json: bytes | None = None
+    error_json: bytes | None = None  # of the task, once it has failed
+    attempt_error_json: bytes | None = None
     usage_json: bytes | None = None
     delay_seconds: float = 0.0
     text: str | None = None  # what it said, for those who read it later; None: as last saved
@@ -52,7 +53,7 @@ async def lock(tx: Transaction, ids: Sequence[TaskId]) -> dict[TaskId, Locked]:
     rows = await tx.fetch(
         """
         SELECT id, state, epoch, attempt, max_attempts, queue, capability, priority, user_id,
-            agent_id, coalesce((
+            agent_id, wants_finish, coalesce((
                 SELECT agent_name FROM task_attempts
                 WHERE task_id = tasks.id AND task_attempts.epoch = tasks.epoch
             ), '') AS agent_name
@@ -63,8 +64,8 @@ async def lock(tx: Transaction, ids: Sequence[TaskId]) -> dict[TaskId, Locked]:
     return {TaskId(row["id"]): _to_locked(row) for row in rows}
 
 
-async def apply(tx: Transaction, changes: Sequence[Change]) -> datetime:
-    """Writes transitions of locked tasks; returns the database's time of it."""
+async def apply(tx: Transaction, changes: Sequence[Change]) -> None:
+    """Writes transitions of locked tasks."""
     await tx.execute(
         """
         UPDATE tasks SET
@@ -99,8 +100,6 @@ async def apply(tx: Transaction, changes: Sequence[Change]) -> datetime:
         [change.sequence for change in changes],
     )
     await _end_attempts(tx, [change for change in changes if change.ends_epoch is not None])
-    now: datetime = await tx.fetch_value("SELECT now()")
-    return now
 
 
 async def _end_attempts(tx: Transaction, changes: Sequence[Change]) -> None:
@@ -116,7 +115,7 @@ async def _end_attempts(tx: Transaction, changes: Sequence[Change]) -> None:
         [change.id for change in changes],
         [change.ends_epoch for change in changes],
         [change.outcome for change in changes],
-        [encoded(change.error_json) for change in changes],
+        [encoded(change.attempt_error_json) for change in changes],
     )
 
 
@@ -156,4 +155,5 @@ def _to_locked(row: Row) -> Locked:
         user_id=row["user_id"],
         agent_id=row["agent_id"],
         agent_name=row["agent_name"],
+        wants_finish=row["wants_finish"],
     )

@@ -11,7 +11,7 @@ from orchestra.features.tasks import events
 from orchestra.features.tasks.errors import IdempotencyConflict, QueueFull
 from orchestra.features.tasks.repository import submitting
 from orchestra.features.tasks.repository.submitting import PreparedTask
-from orchestra.features.tasks.service.announcing import send_soon, tell
+from orchestra.features.tasks.service.announcing import tell
 from orchestra.features.tasks.service.batching import Batcher
 from orchestra.features.tasks.service.validation import prepare
 from orchestra.features.tasks.types import NewTask, Task, TaskId, TaskState
@@ -82,7 +82,7 @@ class Submitter:
                 task_id=task.id, user_id=task.user_id, capability=task.capability
             )
             messages.extend(events.status(subject, task.life))
-        await send_soon(self._bus, messages)
+        await self._bus.publish_soon(*messages)
         await wake_agents(self._bus, new)
 
     async def _check_room(self, count: int) -> None:

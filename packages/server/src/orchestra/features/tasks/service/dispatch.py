@@ -1,0 +1,244 @@
+"""Brings waiting tasks to free slots: claims what PostgreSQL names, whenever there may be something.
+
+Woken by permits, by a word on core NATS (tasks for a single agent), by slots that become free, and
+once a second by a look into the database, which finds what all the others have missed.
+"""
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+
+import structlog
+from prometheus_client import Histogram
+
+from orchestra.features.agents import ConnectedAgent, Registry
+from orchestra.features.tasks.repository import claiming
+from orchestra.features.tasks.repository.claiming import Claim, Slot
+from orchestra.features.tasks.service.balancer import Balancer, by_owner, preferred
+from orchestra.features.tasks.service.permits import Permits
+from orchestra.features.tasks.types import QueueName
+from orchestra.foundation.concurrency import Guard, forever
+from orchestra.foundation.database import Database
+from orchestra.foundation.errors import OrchestraError
+from orchestra.foundation.messaging import Bus
+from orchestra.foundation.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+SWEEP_SECONDS = 1.0
+RETRY_SECONDS = 0.5
+WAITED = Histogram(
+    "ai_orchestra_dispatch_seconds",
+    "Time from the submit of a task to its first claim",
+    buckets=(0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60, 600),
+)
+
+Deliver = Callable[[ConnectedAgent, Claim], None]
+
+
+class _Queue:
+    """What is known of a queue: whether somebody works on it, and whether more may wait in it."""
+
+    __slots__ = ("again", "has_room", "is_worked", "may_wait", "pulling")
+
+    def __init__(self) -> None:
+        self.again = False
+        self.is_worked = False
+        self.may_wait = False  # for a slot; the next free one looks into the database by itself
+        self.has_room = asyncio.Event()
+        self.pulling: asyncio.Task[None] | None = None
+
+
+class Dispatcher:
+    """One for each control plane. `deliver` is called with every claim, in order of priority."""
+
+    def __init__(
+        self,
+        *,
+        registry: Registry,
+        database: Database,
+        bus: Bus,
+        settings: Settings,
+        deliver: Deliver,
+        prepare: Callable[[Sequence[Claim]], Awaitable[None]],
+    ) -> None:
+        self._registry = registry
+        self._database = database
+        self._bus = bus
+        self._settings = settings
+        self._deliver = deliver
+        self._prepare = prepare
+        self._balancer = Balancer()
+        self._permits = Permits(bus)
+        self._queues: dict[str, _Queue] = {}
+        self._guard = Guard()
+        self._is_stopping = False
+        registry.on_capacity = self.on_capacity
+
+    async def start(self) -> None:
+        await self._permits.start()
+        self._guard.spawn("dispatch-sweep", forever("dispatch sweep", self._sweep))
+
+    def stop(self) -> None:
+        """Claims nothing from now on."""
+        self._is_stopping = True
+
+    async def close(self) -> None:
+        self.stop()
+        await self._guard.stop()
+
+    def on_capacity(self, agent: ConnectedAgent) -> None:
+        """An agent has a free slot that it may not have had before."""
+        for name in agent.queues:
+            queue = self._queue(name)
+            queue.has_room.set()
+            if queue.may_wait:
+                self.wake(name)
+            if queue.pulling is None and name != str(agent.id):
+                queue.pulling = self._guard.spawn(f"permits {name}", self._pull(name, queue))
+
+    def wake(self, name: str) -> None:
+        """Something may wait in this queue."""
+        queue = self._queue(name)
+        queue.again = True
+        if not queue.is_worked and not self._is_stopping:
+            queue.is_worked = True
+            self._guard.spawn(f"claim {name}", self._work(QueueName(name), queue))
+
+    def forget(self, agent: ConnectedAgent) -> None:
+        """An agent has gone."""
+        self._balancer.forget(agent.id)
+        own = self._queues.get(str(agent.id))
+        if own is not None and not own.is_worked:
+            del self._queues[str(agent.id)]
+
+    def _queue(self, name: str) -> _Queue:
+        queue = self._queues.get(name)
+        if queue is None:
+            queue = self._queues[name] = _Queue()
+        return queue
+
+    async def _work(self, name: QueueName, queue: _Queue) -> None:
+        try:
+            while queue.again and not self._is_stopping:
+                queue.again = False
+                try:
+                    await self._claim_all(name, queue)
+                except (OrchestraError, OSError, TimeoutError) as error:
+                    log.warning("nothing can be claimed", queue=name, error=str(error))
+                    await asyncio.sleep(RETRY_SECONDS)
+                    queue.again = True
+        finally:
+            queue.is_worked = False
+
+    async def _claim_all(self, name: QueueName, queue: _Queue) -> None:
+        queue.may_wait = False
+        for owner, agents in by_owner(self._registry.serving(name)):
+            while True:
+                picked = self._balancer.pick(agents)
+                if not picked:
+                    queue.may_wait = True
+                    queue.has_room.clear()
+                    break
+                claims = await self._claim(name, picked, owner)
+                if len(claims) < len(picked):
+                    break
+
+    async def _claim(
+        self, name: QueueName, picked: Sequence[ConnectedAgent], owner: uuid.UUID | None
+    ) -> list[Claim]:
+        """Claims for reserved slots; the slots of those that nothing came for are free again."""
+        claims: list[Claim] = []
+        try:
+            claims = await claiming.claim(
+                self._database,
+                name,
+                slots=[Slot(agent.id, agent.name) for agent in picked],
+                owner=owner,
+                lease_seconds=self._settings.lease_seconds,
+            )
+        finally:
+            used = _count(claims)
+            for agent in picked:
+                if used.get(agent.id, 0) > 0:
+                    used[agent.id] -= 1
+                else:
+                    agent.in_use -= 1
+        if claims:
+            await self._hand_out(name, claims, {agent.id: agent for agent in picked}, owner)
+        return claims
+
+    async def _hand_out(
+        self,
+        name: QueueName,
+        claims: list[Claim],
+        agents: dict[uuid.UUID, ConnectedAgent],
+        owner: uuid.UUID | None,
+    ) -> None:
+        if any(claim.affinity_key for claim in claims):
+            claims = await self._move_to_preferred(name, claims, agents, owner)
+        await self._prepare(claims)
+        for claim in claims:
+            if claim.attempt == 1:
+                WAITED.observe(claim.waited_seconds)
+            self._deliver(agents[claim.agent_id], claim)
+
+    async def _move_to_preferred(
+        self,
+        name: QueueName,
+        claims: list[Claim],
+        agents: dict[uuid.UUID, ConnectedAgent],
+        owner: uuid.UUID | None,
+    ) -> list[Claim]:
+        """Tasks with an affinity key go to their agent, if it has a slot; the lease stays the same."""
+        group = dict(by_owner(self._registry.serving(name))).get(owner, [])
+        moved: dict[int, ConnectedAgent] = {}
+        for place, claim in enumerate(claims):
+            wanted = preferred(group, claim.affinity_key) if claim.affinity_key else None
+            if wanted is not None and wanted.id != claim.agent_id and wanted.free:
+                wanted.in_use += 1
+                agents[claim.agent_id].in_use -= 1
+                agents[wanted.id] = wanted
+                moved[place] = wanted
+        if not moved:
+            return claims
+        changed = await claiming.move(
+            self._database,
+            [
+                (claims[place].id, claims[place].epoch, Slot(agent.id, agent.name))
+                for place, agent in moved.items()
+            ],
+            claims,
+        )
+        return changed
+
+    async def _pull(self, name: str, queue: _Queue) -> None:
+        """Takes permits while there is room; one that was of no use here is another's."""
+        try:
+            while self._registry.serving(name) and not self._is_stopping:
+                await queue.has_room.wait()
+                permit = await self._permits.take(name)
+                if permit is None:
+                    continue
+                self.wake(name)
+                await (permit.nak() if queue.may_wait else permit.ack())
+        finally:
+            queue.pulling = None
+
+    async def _sweep(self) -> float:
+        async with self._database.transaction() as tx:
+            waiting = {queue for queue, _ in await claiming.waiting_queues(tx)}
+        for name in waiting:
+            if self._registry.serving(name):
+                self.wake(name)
+        for name in self._registry.queues:
+            if name not in waiting and (queue := self._queues.get(name)) and not queue.is_worked:
+                queue.may_wait = False
+        return SWEEP_SECONDS
+
+
+def _count(claims: Sequence[Claim]) -> dict[uuid.UUID, int]:
+    used: dict[uuid.UUID, int] = {}
+    for claim in claims:
+        used[claim.agent_id] = used.get(claim.agent_id, 0) + 1
+    return used

@@ -1,0 +1,215 @@
+"""Ends runs: many in one transaction, each under its epoch, decided by the transition table."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+
+from orchestra.features import audit
+from orchestra.features.events import Outbox
+from orchestra.features.tasks import events
+from orchestra.features.tasks.errors import NotAllowed, StaleEpoch, TaskNotFound
+from orchestra.features.tasks.events import Subject
+from orchestra.features.tasks.repository import ending as repository
+from orchestra.features.tasks.repository.ending import Change, Locked
+from orchestra.features.tasks.service.announcing import tell
+from orchestra.features.tasks.service.lifecycle import step
+from orchestra.features.tasks.types import (
+    HELD,
+    Life,
+    TaskId,
+    TaskProblem,
+    TaskState,
+    Trigger,
+)
+from orchestra.foundation import ids
+from orchestra.foundation.auth import SYSTEM, Actor
+from orchestra.foundation.database import Transaction
+from orchestra.foundation.errors import OrchestraError
+from orchestra.foundation.messaging import Bus, Message
+
+# Before another attempt: 1 s, 2 s, 4 s … at most a minute, of which a half is chance.
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """What ends a run or a wait. `sequence` is that of the agent's last event."""
+
+    task_id: TaskId
+    epoch: int
+    trigger: Trigger
+    by: Actor = SYSTEM
+    by_agent: bool = False
+    sequence: int = 0
+    result_json: bytes | None = None
+    usage: dict[str, Any] | None = None
+    problem: TaskProblem | None = None
+    reason: str = ""
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What became of it."""
+
+    life: Life
+    seconds_to_wait: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Decided:
+    ending: Ending
+    task: Locked
+    life: Life
+    delay: float
+
+
+async def end_all(
+    tx: Transaction, outbox: Outbox, bus: Bus, endings: Sequence[Ending]
+) -> list[Ended | Exception]:
+    """Ends each, or says why not: StaleEpoch (audited), NotAllowed or TaskNotFound.
+
+    Their events go through the outbox; permits for what is queued again follow the commit.
+    """
+    locked = await repository.lock(tx, [ending.task_id for ending in endings])
+    outcomes: list[Ended | Exception] = []
+    decided: list[_Decided] = []
+    for ending in endings:
+        outcome = _decide(ending, locked.get(ending.task_id))
+        if isinstance(outcome, _Decided):
+            decided.append(outcome)
+            locked[ending.task_id] = replace(outcome.task, life=outcome.life)
+            outcomes.append(Ended(outcome.life, outcome.delay))
+        else:
+            outcomes.append(outcome)
+    if decided:
+        await repository.apply(tx, [_change(item) for item in decided])
+        await outbox.add(tx, *(message for item in decided for message in _messages(item)))
+        tx.after_commit(lambda: _tell(bus, decided))
+    await _audit(tx, endings, outcomes)
+    return outcomes
+
+
+def _decide(ending: Ending, task: Locked | None) -> _Decided | OrchestraError:
+    if task is None:
+        return TaskNotFound()
+    try:
+        life = step(task.life, _resolve(ending, task.life), under=ending.epoch)
+    except (StaleEpoch, NotAllowed) as error:
+        return error
+    return _Decided(ending, task, life, _pause(ending, life))
+
+
+def _resolve(ending: Ending, life: Life) -> Trigger:
+    """An agent that stops unasked has lost the attempt; its last failure is its own to announce."""
+    trigger = ending.trigger
+    if trigger is Trigger.STOPPED and life.state is TaskState.RUNNING:
+        trigger = Trigger.RETRY
+    is_last = life.state is TaskState.RUNNING and life.attempt >= life.max_attempts
+    return Trigger.FAIL if trigger is Trigger.RETRY and ending.by_agent and is_last else trigger
+
+
+def _pause(ending: Ending, life: Life) -> float:
+    """Only a failure waits; a task whose agent was lost goes on at once."""
+    if life.state is not TaskState.QUEUED or not ending.by_agent:
+        return 0.0
+    ceiling = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** (life.attempt - 1))
+    return ceiling / 2 + ids.full_jitter(ceiling / 2)
+
+
+def _change(item: _Decided) -> Change:
+    ending, life = item.ending, item.life
+    failed = life.state is TaskState.FAILED
+    return Change(
+        id=ending.task_id,
+        life=life,
+        ends_epoch=ending.epoch if item.task.life.state in HELD else None,
+        outcome=_outcome(item),
+        result_json=ending.result_json if life.state is TaskState.SUCCEEDED else None,
+        error_json=msgspec.json.encode(_problem(ending)) if failed else None,
+        attempt_error_json=msgspec.json.encode(ending.problem) if ending.problem else None,
+        usage_json=None if ending.usage is None else msgspec.json.encode(ending.usage),
+        delay_seconds=item.delay,
+        text="" if life.state is TaskState.SUCCEEDED else ending.text,
+        sequence=_sequence(item),
+    )
+
+
+def _outcome(item: _Decided) -> str:
+    if item.life.state in (TaskState.SUCCEEDED, TaskState.CANCELLED):
+        return item.life.state
+    return "failed" if item.ending.by_agent else "lost"
+
+
+def _problem(ending: Ending) -> TaskProblem:
+    reason = ending.reason or "The run ended without a result."
+    return ending.problem or TaskProblem("failed", reason)
+
+
+def _sequence(item: _Decided) -> int:
+    """The final event has the agent's number if the epoch is still the agent's."""
+    return item.ending.sequence if item.life.epoch == item.ending.epoch else 0
+
+
+def _messages(item: _Decided) -> tuple[Message, ...]:
+    ending, life, task = item.ending, item.life, item.task
+    is_queued = life.state is TaskState.QUEUED
+    subject = Subject(
+        task_id=ending.task_id,
+        user_id=task.user_id,
+        capability=task.capability,
+        agent_id=None if is_queued else task.agent_id,
+        agent_name="" if is_queued else task.agent_name,
+    )
+    if is_queued:
+        why = ending.reason or (ending.problem.message if ending.problem else "")
+        return events.status(subject, life, reason=why)
+    return events.finished(
+        subject,
+        life,
+        sequence=_sequence(item),
+        result_json=ending.result_json if life.state is TaskState.SUCCEEDED else None,
+        problem=_problem(ending) if life.state is TaskState.FAILED else None,
+        usage=ending.usage,
+    )
+
+
+async def _tell(bus: Bus, decided: Sequence[_Decided]) -> None:
+    """Permits for what waits again, and word to the job that calls whoever waits for an end."""
+    ready = [item for item in decided if item.life.state is TaskState.QUEUED and not item.delay]
+    await bus.publish_soon(
+        *(
+            events.permit(
+                item.task.queue, item.task.priority, item.ending.task_id, item.life.epoch, 1
+            )
+            for item in ready
+        )
+    )
+    for queue in {item.task.queue for item in ready if item.task.queue != item.task.capability}:
+        await tell(bus, events.WAKE_SUBJECT, queue.encode())
+    if any(item.life.is_over and item.task.wants_finish for item in decided):
+        await tell(bus, events.FINISHED_SUBJECT, b"")
+    for item in decided:
+        if not item.ending.by_agent and item.task.life.state in HELD:
+            notice = events.RunNotice(
+                item.ending.task_id, item.ending.epoch, item.ending.reason, is_revoked=True
+            )
+            await tell(bus, events.RUN_SUBJECT, msgspec.json.encode(notice))
+
+
+async def _audit(
+    tx: Transaction, endings: Sequence[Ending], outcomes: Sequence[Ended | Exception]
+) -> None:
+    """A write under a lease that is over is refused, and somebody may want to know why it came."""
+    for ending, outcome in zip(endings, outcomes, strict=True):
+        if isinstance(outcome, StaleEpoch) and ending.by_agent:
+            await audit.record(
+                tx,
+                ending.by,
+                "task.stale_write_refused",
+                target_kind="task",
+                target_id=ending.task_id,
+                details={"epoch": ending.epoch, "trigger": ending.trigger, "why": outcome.message},
+            )
