@@ -14,6 +14,9 @@ UV_VERSION := 0.13.9
 UV := .venv/bin/uv
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
+# Trust whom the machine trusts, such as a company's proxy; both tools bring a list of their own.
+export UV_SYSTEM_CERTS ?= $(if $(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/cert.pem /etc/ssl/cert.pem),1,0)
+export NODE_USE_SYSTEM_CA ?= 1
 
 help:
 	@sed -n 's/^#   //p' Makefile
