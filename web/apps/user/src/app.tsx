@@ -1,4 +1,4 @@
-import { endSession } from "@ai-orchestra/api/session";
+import { meQuery } from "@ai-orchestra/api/session";
 import { onUnauthorized } from "@ai-orchestra/api/rest";
 import { Toaster } from "@ai-orchestra/ui/toast";
 import { I18nProvider } from "@lingui/react";
@@ -15,7 +15,11 @@ export function App() {
   useEffect(
     () =>
       onUnauthorized(() => {
-        void endSession(queryClient, "expired").then(() => router.invalidate());
+        // Nobody was signed in: the page is at the door already.
+        if (!queryClient.getQueryData(meQuery.queryKey)) return;
+        void import("@ai-orchestra/api/end-session")
+          .then(({ endSession }) => endSession(queryClient, "expired"))
+          .then(() => router.invalidate());
       }),
     [],
   );

@@ -2,7 +2,7 @@
 export function BrandMark({ className = "size-8" }: { className?: string }) {
   return (
     <svg viewBox="0 0 32 32" aria-hidden="true" className={className}>
-      <rect width="32" height="32" rx="9" className="fill-primary-700" />
+      <rect width="32" height="32" rx="9" className="fill-[#0272b1]" />
       <g fill="none" stroke="#fff" strokeWidth="2.6" strokeLinecap="round">
         <path d="M8.5 13v6" />
         <path d="M13.5 9v14" />

@@ -1,4 +1,4 @@
-import { endSession } from "@ai-orchestra/api/session";
+import { endSession } from "@ai-orchestra/api/end-session";
 import { useMay, useUser } from "@ai-orchestra/api/stores/user";
 import { Avatar } from "@ai-orchestra/ui/avatar";
 import { LayoutDashboardIcon, LogOutIcon, SettingsIcon } from "@ai-orchestra/ui/icons";

@@ -45,3 +45,7 @@ export function noteMetrics(metrics: SystemMetrics, at: number): void {
 export function forgetRealtime(): void {
   useRealtime.setState(EMPTY, true);
 }
+
+export function dropAgent(id: string): void {
+  useRealtime.setState(({ agents: { [id]: _forgotten, ...agents } }) => ({ agents }));
+}

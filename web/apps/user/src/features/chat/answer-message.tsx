@@ -6,7 +6,7 @@ import { formatNumber } from "@ai-orchestra/ui/format.ts";
 import { CircleAlertIcon, RotateCcwIcon } from "@ai-orchestra/ui/icons";
 import { Trans, useLingui } from "@lingui/react/macro";
 import { memo } from "react";
-import { CopyButton } from "./copy-button.tsx";
+import { CopyButton } from "@ai-orchestra/ui/copy-button";
 import { LazyMarkdown } from "./lazy-markdown.tsx";
 import { SpokenAnswer } from "./spoken-answer.tsx";
 import { Thinking } from "./thinking.tsx";

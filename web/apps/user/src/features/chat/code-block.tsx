@@ -1,5 +1,5 @@
 import { Trans, useLingui } from "@lingui/react/macro";
-import { CopyButton } from "./copy-button.tsx";
+import { CopyButton } from "@ai-orchestra/ui/copy-button";
 import { useHighlighted } from "./use-highlighted.ts";
 
 export function CodeBlock({ code, language }: { code: string; language: string | undefined }) {

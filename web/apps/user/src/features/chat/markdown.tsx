@@ -3,14 +3,13 @@ import { memo, useMemo, type ComponentProps } from "react";
 import ReactMarkdown, { type Components } from "react-markdown";
 import { harden } from "rehype-harden";
 import rehypeSanitize, { defaultSchema } from "rehype-sanitize";
-import remarkCjkFriendly from "remark-cjk-friendly";
-import remarkGfm from "remark-gfm";
 import { CodeBlock } from "./code-block.tsx";
+import { markdownSyntax } from "./markdown-syntax.ts";
 import { splitBlocks } from "./split-blocks.ts";
 
 type Options = ComponentProps<typeof ReactMarkdown>;
 
-const REMARK: NonNullable<Options["remarkPlugins"]> = [remarkGfm, remarkCjkFriendly];
+const REMARK: NonNullable<Options["remarkPlugins"]> = [markdownSyntax];
 const REHYPE: NonNullable<Options["rehypePlugins"]> = [
   [harden, { defaultOrigin: location.origin, allowedLinkPrefixes: ["*"], allowedImagePrefixes: ["*"], allowDataImages: false }],
   [rehypeSanitize, defaultSchema],

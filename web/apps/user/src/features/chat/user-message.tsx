@@ -3,7 +3,7 @@ import { Button, IconButton } from "@ai-orchestra/ui/button";
 import { PencilIcon } from "@ai-orchestra/ui/icons";
 import { Trans, useLingui } from "@lingui/react/macro";
 import { memo, useState } from "react";
-import { CopyButton } from "./copy-button.tsx";
+import { CopyButton } from "@ai-orchestra/ui/copy-button";
 import { isSendKey } from "./send-key.ts";
 
 export interface UserMessageProps {

@@ -6,8 +6,8 @@ import { BotIcon } from "@ai-orchestra/ui/icons";
 import { problemText } from "@ai-orchestra/ui/problem-text.ts";
 import { SkeletonRows } from "@ai-orchestra/ui/skeleton";
 import { msg } from "@lingui/core/macro";
-import { Plural, Trans, useLingui } from "@lingui/react/macro";
-import { useAgents } from "./use-agents.ts";
+import { Trans, useLingui } from "@lingui/react/macro";
+import { useAgents } from "@ai-orchestra/api/use-agents";
 
 const STATUS = {
   online: { tone: "success", text: msg`Online` },
@@ -32,7 +32,9 @@ export function SystemStatus() {
         {!agents && !error ? <SkeletonRows rows={3} className="h-10" /> : null}
         {agents ? (
           <p className="mb-4 text-sm text-ink-soft">
-            <Plural value={ready} one={`# agent of ${formatNumber(agents.length)} is ready`} other={`# agents of ${formatNumber(agents.length)} are ready`} />
+            <Trans>
+              {formatNumber(ready)} of {formatNumber(agents.length)} agents ready
+            </Trans>
           </p>
         ) : null}
         <ul className="flex flex-col gap-3.5">{agents?.slice(0, SHOWN).map((agent) => <AgentRow key={agent.id} agent={agent} />)}</ul>

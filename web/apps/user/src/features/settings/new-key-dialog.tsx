@@ -10,7 +10,7 @@ import { toast } from "@ai-orchestra/ui/toast";
 import { Trans, useLingui } from "@lingui/react/macro";
 import { useQueryClient } from "@tanstack/react-query";
 import { useState, type SubmitEvent } from "react";
-import { CopyButton } from "../chat/copy-button.tsx";
+import { CopyButton } from "@ai-orchestra/ui/copy-button";
 
 /** What a program usually needs; everything else has to be ticked. */
 const USUAL: readonly Permission[] = ["tasks:read", "tasks:write", "agents:read", "models:use"];

@@ -1,6 +1,6 @@
-import { listAgents } from "@ai-orchestra/api/endpoints/agents";
-import type { Agent } from "@ai-orchestra/api/schema";
-import { noteAgents, useRealtime } from "@ai-orchestra/api/stores/realtime";
+import { listAgents } from "./endpoints/agents.ts";
+import type { Agent } from "./schema.ts";
+import { noteAgents, useRealtime } from "./stores/realtime.ts";
 import { useQuery } from "@tanstack/react-query";
 import { useMemo } from "react";
 
@@ -11,10 +11,10 @@ export function useAgents(): { agents: Agent[] | undefined; error: unknown } {
     queryFn: async () => {
       const page = await listAgents();
       noteAgents(page.items, Date.now());
-      return page.items.map((agent) => agent.id);
+      return page.items.length;
     },
   });
   const known = useRealtime((state) => state.agents);
   const agents = useMemo(() => Object.values(known).toSorted((one, other) => one.name.localeCompare(other.name)), [known]);
-  return { agents: query.data ? agents : undefined, error: query.error };
+  return { agents: query.data === undefined ? undefined : agents, error: query.error };
 }

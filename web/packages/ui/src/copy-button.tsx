@@ -1,6 +1,6 @@
-import { IconButton } from "@ai-orchestra/ui/button";
-import { CheckIcon, CopyIcon } from "@ai-orchestra/ui/icons";
-import { toast } from "@ai-orchestra/ui/toast";
+import { IconButton } from "./button.tsx";
+import { CheckIcon, CopyIcon } from "./icons.ts";
+import { toast } from "./toast.tsx";
 import { useLingui } from "@lingui/react/macro";
 import { useEffect, useState } from "react";
 
