@@ -82,8 +82,8 @@ def _binary(name: str, find: Callable[[], Path], flag: str) -> Finding:
         printed = run(Command(argv=(str(find()), flag), directory=Path("/")), purpose=f"run {name}")
     except EngineError as error:
         return Finding(name, good=False, sentence=error.message, fix="Run `make setup`.")
-    version = VERSION.search(printed)
-    return Finding(name, good=True, sentence=version[0] if version else printed.strip())
+    versions: list[str] = VERSION.findall(printed)
+    return Finding(name, good=True, sentence=versions[-1] if versions else printed.strip())
 
 
 def _model(settings: Settings) -> Finding:
