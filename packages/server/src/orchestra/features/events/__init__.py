@@ -7,6 +7,7 @@ feed that may see it. This package must not know what a task or a conversation i
 from orchestra.features.events.errors import TooManyFeeds
 from orchestra.features.events.service.feed import HANDOVER, FeedResponse
 from orchestra.features.events.service.feeds import Feeds
+from orchestra.features.events.service.history import History
 from orchestra.features.events.service.outbox import Outbox
 from orchestra.features.events.types import (
     METRICS_TOPIC,
@@ -27,6 +28,7 @@ __all__ = [
     "FeedItem",
     "FeedResponse",
     "Feeds",
+    "History",
     "Outbox",
     "SnapshotSource",
     "TaskEvent",

@@ -3,8 +3,9 @@
 from typing import Annotated, Any
 
 from litestar import Request, get, post
-from litestar.handlers import BaseRouteHandler
-from litestar.params import Parameter
+from litestar.di import NamedDependency
+from litestar.params import FromQuery, JSONBody, Parameter
+from litestar.types import ControllerRouterHandler
 
 from orchestra.features.events.schemas import Subscribe, Subscribed
 from orchestra.features.events.service import subscriptions
@@ -15,7 +16,9 @@ from orchestra.foundation.database import Database
 from orchestra.foundation.messaging import Bus
 from orchestra.foundation.web import credential_of, policy
 
-Cursor = Annotated[str | None, Parameter(max_length=40, description="Where to go on.")]
+AnyRequest = Request[Any, Any, Any]
+ActorArg = NamedDependency[Actor]
+DatabaseArg = NamedDependency[Database]
 LastEventId = Annotated[str | None, Parameter(header="Last-Event-ID", max_length=40)]
 
 
@@ -23,16 +26,17 @@ LastEventId = Annotated[str | None, Parameter(header="Last-Event-ID", max_length
     "/api/events/stream",
     opt=policy(require(Permission.EVENTS_READ)),
     media_type="text/event-stream",
-    summary="The live feed: what happens to everything that you may see",
+    tags=["events"],
 )
 async def stream(
-    request: Request[Any, Any, Any],
-    actor: Actor,
-    database: Database,
-    feeds: Feeds,
+    request: AnyRequest,
+    actor: ActorArg,
+    database: DatabaseArg,
+    feeds: NamedDependency[Feeds],
     last_event_id: LastEventId = None,
-    cursor: Cursor = None,
+    cursor: FromQuery[str | None] = None,
 ) -> FeedResponse:
+    """The live feed: what happens to everything that you may see, as server-sent events."""
     async with database.transaction() as tx:
         patterns = await subscriptions.patterns_of(tx, str(actor.owner))
     return feeds.live_feed(
@@ -44,9 +48,12 @@ async def stream(
     "/api/events/subscribe",
     opt=policy(require(Permission.EVENTS_READ)),
     status_code=200,
-    summary="Add a type of event to your live feeds, or to one of them",
+    tags=["events"],
 )
-async def subscribe(actor: Actor, database: Database, bus: Bus, data: Subscribe) -> Subscribed:
+async def subscribe(
+    actor: ActorArg, database: DatabaseArg, bus: NamedDependency[Bus], data: JSONBody[Subscribe]
+) -> Subscribed:
+    """Adds a type of event to one open live feed or, without `feedId`, to all of yours."""
     async with database.transaction() as tx:
         types = await subscriptions.subscribe(
             tx,
@@ -58,4 +65,4 @@ async def subscribe(actor: Actor, database: Database, bus: Bus, data: Subscribe)
     return Subscribed(subscribed=True, event_types=sorted(types))
 
 
-routes: list[BaseRouteHandler] = [stream, subscribe]
+routes: list[ControllerRouterHandler] = [stream, subscribe]

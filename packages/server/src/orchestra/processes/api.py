@@ -1,0 +1,104 @@
+"""`api`: REST, feeds, `/v1` and the web applications, over HTTP behind the gateway."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import structlog
+from litestar.types import ControllerRouterHandler
+
+import orchestra
+from orchestra.features.audit import rest as audit_rest
+from orchestra.features.events import Feeds, Outbox
+from orchestra.features.events import rest as events_rest
+from orchestra.features.identity import REVOKED, Identity
+from orchestra.features.identity import rest as identity_rest
+from orchestra.foundation import telemetry, web
+from orchestra.foundation.database import Database
+from orchestra.foundation.errors import OrchestraError
+from orchestra.foundation.messaging import Bus
+from orchestra.foundation.settings import Settings, load
+from orchestra.processes import connections, health, serving
+from orchestra.processes.door import Door
+from orchestra.processes.static import StaticSite, find_applications
+
+log = structlog.get_logger(__name__)
+
+ROUTES: Sequence[ControllerRouterHandler] = (
+    *health.routes,
+    *identity_rest.routes,
+    *audit_rest.routes,
+    *events_rest.routes,
+)
+
+
+def command(argv: list[str]) -> int:
+    """Serve the API and the web applications."""
+    settings = load()
+    telemetry.configure("api", settings)
+    return serving.run(_main(settings))
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """A composed api: the ASGI application, and what has to be started and ended with it."""
+
+    application: Door
+    parts: dict[str, Any]
+    feeds: Feeds
+    outbox: Outbox
+    identity: Identity
+    health: health.Health
+
+    async def start(self, bus: Bus) -> None:
+        await self.identity.watch(bus)
+        await self.feeds.start(revoked_subject=REVOKED)
+
+    async def stop(self) -> None:
+        """Takes the process out of the gateway, and ends the feeds."""
+        self.health.is_draining = True
+        await self.feeds.close("restart")
+        await self.outbox.close()
+
+
+def compose(settings: Settings, database: Database, bus: Bus) -> Api:
+    """Joins the features; nothing runs before `start`."""
+    identity = Identity(database, settings)
+    outbox = Outbox(bus, database)
+    feeds = Feeds(bus, settings, authenticator=identity)
+    state = health.Health(database, bus)
+    parts: dict[str, Any] = {
+        "database": database,
+        "bus": bus,
+        "settings": settings,
+        "outbox": outbox,
+        "feeds": feeds,
+        "identity": identity,
+        "health": state,
+    }
+    framework = web.create_app(
+        ROUTES, settings=settings, authenticator=identity, dependencies=parts
+    )
+    site = StaticSite(find_applications(Path(orchestra.__file__).parent))
+    return Api(Door(framework, site), parts, feeds, outbox, identity, state)
+
+
+async def _main(settings: Settings) -> int:
+    stopping = serving.stop_signal()
+    try:
+        database, bus = await connections.connect(settings, name="api")
+    except OrchestraError as error:
+        log.critical("the api cannot start", error=error.message)
+        return 1
+    api = compose(settings, database, bus)
+    await api.start(bus)
+    log.info("the api listens", address=settings.api_listen)
+    try:
+        await serving.serve(
+            api.application, settings.api_listen, stopping=stopping, before_stop=api.stop
+        )
+    finally:
+        await asyncio.gather(bus.close(), database.close(), return_exceptions=True)
+    return 0

@@ -1,0 +1,116 @@
+"""Is this process alive, can it work, and how is it doing: `/health`, `/ready`, `/metrics`."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, NamedTuple
+
+import nats.errors
+from litestar import Request, Response, get
+from litestar.di import NamedDependency
+from litestar.types import ControllerRouterHandler
+
+from orchestra.foundation import telemetry
+from orchestra.foundation.auth import PUBLIC, Authenticator, Permission, require
+from orchestra.foundation.database import Database
+from orchestra.foundation.errors import OrchestraError, Unavailable
+from orchestra.foundation.messaging import EVENTS, LOGS, METRICS, TASKS, Bus
+from orchestra.foundation.web import credential_of, policy
+
+CHECK_SECONDS = 2.0
+OK = "ok"
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+# The gateway adds these to everything that it lets in.
+GATEWAY_HEADERS = ("x-envoy-external-address", "x-forwarded-for", "x-forwarded-proto")
+
+Check = Callable[[], Awaitable[None]]
+
+
+class Readiness(NamedTuple):
+    """What each part answered: `ok`, or what is the matter with it."""
+
+    parts: Mapping[str, str]
+
+    @property
+    def is_ready(self) -> bool:
+        return all(state == OK for state in self.parts.values())
+
+    def to_json(self) -> dict[str, Any]:
+        return {"ready": self.is_ready, "parts": dict(self.parts)}
+
+
+class Health:
+    """Asks every part that this process needs. `is_draining` takes it out of the gateway."""
+
+    def __init__(self, database: Database, bus: Bus) -> None:
+        self.is_draining = False
+        self._checks: dict[str, Check] = {
+            "postgresql": database.ping,
+            "nats": lambda: _check_streams(bus),
+        }
+
+    async def readiness(self) -> Readiness:
+        states = await asyncio.gather(*(_state(check) for check in self._checks.values()))
+        parts = dict(zip(self._checks, states, strict=True))
+        return Readiness({**parts, "process": "is stopping"} if self.is_draining else parts)
+
+
+async def _state(check: Check) -> str:
+    try:
+        await asyncio.wait_for(check(), timeout=CHECK_SECONDS)
+    except OrchestraError as error:
+        return error.message
+    except TimeoutError:
+        return f"did not answer within {CHECK_SECONDS:g} s"
+    return OK
+
+
+async def _check_streams(bus: Bus) -> None:
+    if not bus.is_connected:
+        raise Unavailable("NATS does not answer")
+    try:
+        reply = await bus.client.request("$JS.API.STREAM.NAMES", b"", timeout=CHECK_SECONDS)
+    except (OSError, nats.errors.Error, TimeoutError) as error:
+        raise Unavailable("JetStream does not answer") from error
+    found = set(json.loads(reply.data).get("streams") or ())
+    if missing := {TASKS, EVENTS, METRICS, LOGS} - found:
+        raise Unavailable(f"JetStream has no stream {', '.join(sorted(missing))}")
+
+
+PROBE = policy(PUBLIC, any_host=True)
+
+
+@get("/health", opt=PROBE, tags=["system"])
+async def health() -> dict[str, str]:
+    """Whether this process is alive."""
+    return {"status": OK}
+
+
+@get("/ready", opt=PROBE, tags=["system"])
+async def ready(health: NamedDependency[Health]) -> Response[dict[str, Any]]:
+    """Whether it can work; if not, which part is missing."""
+    state = await health.readiness()
+    return Response(state.to_json(), status_code=200 if state.is_ready else 503)
+
+
+@get("/metrics", opt=PROBE, tags=["system"], media_type="text/plain")
+async def metrics(request: Request[Any, Any, Any]) -> Response[bytes]:
+    """Prometheus metrics: for this machine, or with the permission `metrics:read`."""
+    if not _is_local(request):
+        authenticator: Authenticator = request.app.state.authenticator
+        actor = await authenticator.authenticate(credential_of(request))
+        require(Permission.METRICS_READ).check(actor)
+    return Response(
+        telemetry.render_metrics(), headers={"content-type": telemetry.METRICS_CONTENT_TYPE}
+    )
+
+
+def _is_local(request: Request[Any, Any, Any]) -> bool:
+    """Whether it came from this machine and past the gateway; a Unix socket has no client."""
+    if any(header in request.headers for header in GATEWAY_HEADERS):
+        return False
+    client = request.client
+    return client is None or not client.host or client.host in LOOPBACK
+
+
+routes: list[ControllerRouterHandler] = [health, ready, metrics]
