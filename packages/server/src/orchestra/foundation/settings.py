@@ -74,6 +74,10 @@ class Settings:
     model_key: str = _setting("", "credential of the local model server", secret=True)
     local_model: bool = _setting(True, "start the embedded model server")
 
+    egress_allowed_hosts: tuple[str, ...] = _setting(
+        (), "local hosts that outgoing requests may reach: <host> or <host>:<port>"
+    )
+
     api_listen: str = _setting("127.0.0.1:8081", "where the api listens: unix:<path> or host:port")
     control_plane_listen: str = _setting(
         "127.0.0.1:8082", "where the control plane listens: unix:<path> or host:port"

@@ -119,9 +119,8 @@ def create_app(
         int | type[Exception], Callable[[Request[Any, Any, Any], Any], Response[Any]]
     ] = {
         OrchestraError: on_orchestra_error,
-        HTTPException: _on_http_exception,
-        RecursionError: _on_deep_nesting,
-        Exception: _on_unexpected,
+        HTTPException: _on_any_error,
+        Exception: _on_any_error,
         **(exception_handlers or {}),
     }
     app = Litestar(
@@ -306,10 +305,20 @@ def _provide(value: object) -> Provide:
     return Provide(lambda: value, sync_to_thread=False, use_cache=True)
 
 
-def _on_http_exception(request: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
-    if isinstance(error, InternalServerException):
-        return _on_unexpected(request, error)
-    return on_orchestra_error(request, _translate(error))
+def as_orchestra_error(request: Request[Any, Any, Any], error: Exception) -> OrchestraError:
+    """Any exception as one that can be shown; what nobody foresaw is logged and says nothing."""
+    if isinstance(error, OrchestraError):
+        return error
+    if isinstance(error, RecursionError):
+        return InvalidInput("The body is nested too deeply.")
+    if isinstance(error, HTTPException) and not isinstance(error, InternalServerException):
+        return _translate(error)
+    log.error("request failed", path=request.url.path, method=request.method, exc_info=error)
+    return OrchestraError("This failed on our side; the request id helps to find out why.")
+
+
+def _on_any_error(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
+    return on_orchestra_error(request, as_orchestra_error(request, error))
 
 
 def _translate(error: HTTPException) -> OrchestraError:
@@ -340,18 +349,6 @@ def _with_status(message: str, code: str, status: int) -> OrchestraError:
     return kind(message)
 
 
-def _on_deep_nesting(request: Request[Any, Any, Any], _error: RecursionError) -> Response[Problem]:
-    """JSON nested more deeply than the decoder goes, which nothing but an attack sends."""
-    return on_orchestra_error(request, InvalidInput("The body is nested too deeply."))
-
-
-def _on_unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
-    log.error("request failed", path=request.url.path, method=request.method, exc_info=error)
-    return on_orchestra_error(
-        request, OrchestraError("This failed on our side; the request id helps to find out why.")
-    )
-
-
 def _refuse_unguarded(app: Litestar) -> None:
     for route in app.routes:
         for handler in getattr(route, "route_handlers", [getattr(route, "route_handler", None)]):
@@ -375,6 +372,7 @@ __all__ = [
     "Page",
     "Problem",
     "View",
+    "as_orchestra_error",
     "client_ip",
     "create_app",
     "credential_of",
