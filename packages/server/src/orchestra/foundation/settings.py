@@ -90,6 +90,15 @@ class Settings:
         15.0, "how long a silent agent keeps its tasks", low=1, high=3600
     )
     heartbeat_seconds: float = _setting(2.0, "how often agents report", low=0.2, high=60)
+    agent_grace_seconds: float = _setting(
+        3.0, "how long tasks wait for an agent whose connection broke", low=0.1, high=3600
+    )
+    cancel_grace_seconds: float = _setting(
+        30.0, "how long an agent may take to stop a cancelled task", low=0.1, high=3600
+    )
+    drain_seconds: float = _setting(
+        5.0, "how long a stopping control plane waits for its agents to move", low=0, high=600
+    )
     queue_timeout_seconds: float = _setting(
         86_400.0, "default time a task may wait", low=0.1, high=2_592_000
     )
