@@ -23,7 +23,7 @@ FINISHED = "task.finished"
 # live feed. Both only ever grow.
 Key = tuple[int, int]
 
-_KEY = re.compile(r"(\d{1,19})[:-](\d{1,19})")
+_KEY = re.compile(r"(\d{1,30})[:-](\d{1,19})")
 
 
 def task_topic(task_id: uuid.UUID) -> str:

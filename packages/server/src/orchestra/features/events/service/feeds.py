@@ -133,11 +133,17 @@ class Feeds:
         self, actor: Actor, credential: Credential, *, cursor: str | None, patterns: frozenset[str]
     ) -> FeedResponse:
         """The caller's live feed; raises as `task_feed` does."""
-        key = parse_key(cursor) if cursor else None
         self._admit(actor)
+        reader = self.live_reader(actor, cursor=cursor, patterns=patterns)
+        return self._response(reader, actor, credential, Permission.EVENTS_READ)
+
+    def live_reader(
+        self, actor: Actor, *, cursor: str | None, patterns: frozenset[str]
+    ) -> LiveReader:
+        """What a live feed reads from; raises InvalidInput for a bad cursor."""
         reader = LiveReader(
             [self._live_topic(subject) for subject in _live_subjects(actor)],
-            key,
+            parse_key(cursor) if cursor else None,
             feed_id=ids.short_id(),
             actor=actor,
             patterns=patterns,
@@ -145,7 +151,7 @@ class Feeds:
         )
         for topic in reader.topics:
             topic.readers.add(reader)
-        return self._response(reader, actor, credential, Permission.EVENTS_READ)
+        return reader
 
     async def follow_task(
         self, task_id: uuid.UUID, *, cursor: str | None = None, is_over: bool = False
