@@ -1,14 +1,21 @@
-"""`python -m orchestra.processes <command>`: what the supervisor starts, without the terminal
-program.
+"""`python -m orchestra.processes [--on-eof] <command>`: what the supervisor starts.
+
+With `--on-eof` the command's imports are done at once, and it runs when standard input ends: so a
+process is nearly there by the time that its engines are.
 """
 
 import importlib
 import sys
 
+WAIT = "--on-eof"
+
 
 def main(arguments: list[str]) -> int:
-    name, *rest = arguments
+    waits = arguments[0] == WAIT
+    name, *rest = arguments[1:] if waits else arguments
     module = importlib.import_module(f"orchestra.processes.{name.replace('-', '_')}")
+    if waits:
+        sys.stdin.buffer.read()
     return int(module.command(rest))
 
 

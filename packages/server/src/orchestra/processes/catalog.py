@@ -80,13 +80,19 @@ def _extras(instance: Instance) -> list[Program]:
 
 def _ours(instance: Instance, name: str, listens: Address, needs: tuple[str, ...]) -> Program:
     command = Command(
-        argv=(sys.executable, "-m", "orchestra.processes", name),
+        argv=(sys.executable, "-m", "orchestra.processes", "--on-eof", name),
         directory=Path("/"),
         environment=environment(instance.settings),
         stop_seconds=15.0,
         sockets=listens.socket_files,
     )
-    return Program(name=name, command=command, is_ready=_ready_at(name, listens), needs=needs)
+    return Program(
+        name=name,
+        command=command,
+        is_ready=_ready_at(name, listens),
+        needs=needs,
+        prepares_itself=True,
+    )
 
 
 def _ready_at(name: str, listens: Address) -> Ready:

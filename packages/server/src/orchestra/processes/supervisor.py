@@ -38,7 +38,8 @@ class Program:
     """A program to keep running.
 
     `is_ready` gets its process id; `needs` are names of programs and steps. The whole is ready, and
-    can be started, without a program that is not vital.
+    can be started, without a program that is not vital. One that `prepares_itself` is started at
+    once, does its imports, and waits for the end of its standard input: then they are ready.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Program:
     is_ready: Callable[[int], bool] = lambda _pid: True
     needs: tuple[str, ...] = ()
     is_vital: bool = True
+    prepares_itself: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,7 +162,8 @@ class Supervisor:
         done.set()
 
     async def _keep(self, child: _Child) -> None:
-        await self._wait_ready(*child.program.needs)
+        if not child.program.prepares_itself:
+            await self._wait_ready(*child.program.needs)
         while not self._stopping.is_set():
             started = clock.monotonic()
             await self._run_once(child)
@@ -177,6 +180,7 @@ class Supervisor:
         process = await self._spawn(child)
         try:
             async with anyio.create_task_group() as watch:
+                watch.start_soon(self._let_go, child.program, process)
                 watch.start_soon(self._watch_ready, child, process.pid)
                 await process.wait()
                 watch.cancel_scope.cancel()
@@ -200,13 +204,18 @@ class Supervisor:
                 command.launch_argv,
                 cwd=command.directory,
                 env=command.full_environment,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE if child.program.prepares_itself else subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
             )
         self._change(child, "starting")
         return child.process
+
+    async def _let_go(self, program: Program, process: anyio.abc.Process) -> None:
+        if process.stdin is not None:
+            await self._wait_ready(*program.needs)
+            await process.stdin.aclose()
 
     async def _watch_ready(self, child: _Child, pid: int) -> None:
         limit = clock.monotonic() + READY_SECONDS
