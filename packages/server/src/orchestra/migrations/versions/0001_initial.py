@@ -344,13 +344,18 @@ CHAT = (
         state text NOT NULL CHECK (state IN ('complete', 'streaming', 'failed', 'stopped')),
         error jsonb,
         usage jsonb,
+        -- Of an answer: the message that it answers.
+        reply_to uuid REFERENCES messages (id) ON DELETE CASCADE,
         idempotency_key text,
+        -- The order within the conversation; ids of one millisecond have none.
+        place bigint GENERATED ALWAYS AS IDENTITY,
         created_at timestamptz NOT NULL,
         edited_at timestamptz,
         superseded_at timestamptz
     )
     """,
-    "CREATE INDEX messages_of_conversation ON messages (conversation_id, id) WHERE superseded_at IS NULL",
+    "CREATE INDEX messages_of_conversation ON messages (conversation_id, place) WHERE superseded_at IS NULL",
+    "CREATE INDEX messages_streaming ON messages (created_at) WHERE state = 'streaming'",
     "CREATE UNIQUE INDEX messages_task ON messages (task_id) WHERE task_id IS NOT NULL",
     """
     CREATE UNIQUE INDEX messages_idempotency ON messages (conversation_id, idempotency_key)
