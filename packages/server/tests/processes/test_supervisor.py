@@ -203,3 +203,20 @@ def _lives(pid: int) -> bool:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("first\nno such module\n", "no such module"),
+        ("LOG: starting\nFATAL:  no space left\nLOG:  shut down\n", "no space left"),
+        ('{"message": "cannot start", "error": "NATS is away"}\n', "cannot start: NATS is away"),
+        ("", ""),
+    ],
+)
+def test_the_last_words_of_a_program_are_for_people(
+    tmp_path: Path, written: str, told: str
+) -> None:
+    with logs.open_log(tmp_path, "talker") as log:
+        log.write(written.encode())
+    assert logs.last_line(tmp_path, "talker") == told

@@ -1,5 +1,6 @@
 """A program of this machine as a value, and the few things done with one: run, spawn, stop."""
 
+import errno
 import os
 import signal
 import socket
@@ -96,21 +97,27 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def check_port(port: int, *, used_for: str, address: str = "127.0.0.1") -> None:
-    """Raises PortTaken when another program listens on `port`."""
-    with socket.socket() as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+def check_port(port: int, *, used_for: str, address: str = "127.0.0.1", udp: bool = False) -> None:
+    """Raises PortTaken when a program cannot listen there, most often since another one does."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM if udp else socket.SOCK_STREAM) as listener:
+        if not udp:  # a connection of before, in its last minute, is no reason
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((address, port))
-        except PermissionError as error:
-            raise PortTaken(
-                f"Port {port} for {used_for} needs root; choose one above 1023."
-            ) from error
         except OSError as error:
-            raise PortTaken(
-                f"Port {port} for {used_for} is in use by another program: stop it, "
-                "or choose another port."
-            ) from error
+            raise PortTaken(_why_not(port, used_for, error)) from error
+
+
+def _why_not(port: int, used_for: str, error: OSError) -> str:
+    match error.errno:
+        case errno.EADDRINUSE:
+            reason = "is in use by another program: stop it, or choose another port"
+        case errno.EACCES:
+            reason = "needs root: choose one above 1023"
+        case _:
+            reason = f"cannot be used: {error.strerror or error}"
+    return f"Port {port} for {used_for} {reason}."
 
 
 def make_directory(path: Path, *, mode: int = 0o700) -> Path:

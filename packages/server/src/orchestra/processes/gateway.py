@@ -27,11 +27,18 @@ def _main(settings: Settings, _arguments: argparse.Namespace) -> int:
     os.execv(argv[0], argv)  # noqa: S606 - becomes Envoy, so that signals reach it
 
 
+def doors(settings: Settings) -> tuple[envoy.Door, envoy.Door]:
+    """Where people and agents come in: plain, and with TLS."""
+    http = envoy.Door(settings.http_host, settings.http_port)
+    return http, envoy.Door(settings.https_host, settings.https_port)
+
+
 def prepare(settings: Settings) -> envoy.Envoy:
     """Writes Envoy's configuration from the settings."""
+    http, https = doors(settings)
     plan = envoy.Plan(
-        http=envoy.Door(settings.http_host, settings.http_port),
-        https=envoy.Door(settings.https_host, settings.https_port),
+        http=http,
+        https=https,
         api=Address(settings.api_listen),
         control_plane=Address(settings.control_plane_listen),
         certificate=certificates.prepare(settings.data_dir / "certs"),

@@ -96,14 +96,16 @@ def _listen_addresses(settings: Settings) -> dict[str, str]:
 
 
 def _check_doors(settings: Settings) -> None:
-    for port, name, option in (
-        (settings.http_port, "HTTP", "--http-port"),
-        (settings.https_port, "HTTPS", "--https-port"),
-    ):
-        try:
-            check_port(port, used_for=name)
-        except PortTaken as error:
-            raise PortTaken(f"{error.message.removesuffix('.')} with {option}.") from error
+    http, https = gateway.doors(settings)
+    try:
+        for address in http.addresses:
+            check_port(http.port, used_for="HTTP", address=address)
+        for address in https.addresses:
+            check_port(https.port, used_for="HTTPS", address=address)
+            check_port(https.port, used_for="HTTP/3", address=address, udp=True)
+    except PortTaken as error:
+        option = "--http-port" if f"Port {http.port} " in error.message else "--https-port"
+        raise PortTaken(f"{error.message.removesuffix('.')} with {option}.") from error
 
 
 def _port(former: int | None) -> int:

@@ -1,5 +1,6 @@
 """One log file for each program, bounded: the file and one older half, ten megabytes each."""
 
+import json
 import shutil
 from pathlib import Path
 from typing import IO
@@ -41,4 +42,13 @@ def last_line(directory: Path, name: str) -> str:
     except OSError:
         return ""
     fatal = [line.partition("FATAL:")[2] for line in lines[-LAST_LINES:] if "FATAL:" in line]
-    return (fatal or lines or [""])[-1].strip()
+    return _plain((fatal or lines or [""])[-1].strip())
+
+
+def _plain(line: str) -> str:
+    """What a JSON line says to people; our own processes and Envoy write such lines."""
+    try:
+        content: dict[str, object] = json.loads(line)
+        return ": ".join(str(content[name]) for name in ("message", "error") if name in content)
+    except (ValueError, TypeError):
+        return line

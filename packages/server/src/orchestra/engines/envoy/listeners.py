@@ -2,7 +2,6 @@
 filters.
 """
 
-import socket
 from typing import Any
 
 from orchestra.engines.certificates import Certificate
@@ -84,27 +83,11 @@ def _quic(plan: Plan, connections: Config) -> Config:
 
 
 def _address(door: Door, *, protocol: str = "TCP") -> Config:
-    """Loopback means both families, since `localhost` resolves to either."""
-    hosts = (
-        ["127.0.0.1", "::1"]
-        if door.host in {"127.0.0.1", "localhost"} and has_ipv6()
-        else [door.host]
-    )
     first, *more = (
-        {"socket_address": {"protocol": protocol, "address": host, "port_value": door.port}}
-        for host in hosts
+        {"socket_address": {"protocol": protocol, "address": address, "port_value": door.port}}
+        for address in door.addresses
     )
     return {"address": first, "additional_addresses": [{"address": address} for address in more]}
-
-
-def has_ipv6() -> bool:
-    """Whether this machine has an IPv6 loopback; many containers have none."""
-    try:
-        with socket.socket(socket.AF_INET6) as probe:
-            probe.bind(("::1", 0))
-    except OSError:
-        return False
-    return True
 
 
 def _tls(certificate: Certificate, *protocols: str) -> Config:
