@@ -61,6 +61,12 @@ class Transaction:
     async def execute_many(self, sql: str, rows: Sequence[Sequence[object]]) -> None:
         await self._connection.executemany(sql, rows)
 
+    @asynccontextmanager
+    async def savepoint(self) -> AsyncIterator[None]:
+        """Undoes what the block wrote if it raises, and leaves the rest of the transaction alone."""
+        async with self._connection.transaction():
+            yield
+
     def after_commit(self, effect: AfterCommit) -> None:
         """Registers an effect outside the database.
 

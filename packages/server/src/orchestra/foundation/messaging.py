@@ -134,7 +134,9 @@ class Bus:
             return
         try:
             for message in messages:
-                named = {api.Header.MSG_ID.value: message.message_id} if message.message_id else None
+                named = (
+                    {api.Header.MSG_ID.value: message.message_id} if message.message_id else None
+                )
                 await self.client.publish(message.subject, message.payload, headers=named)
         except (OSError, nats.errors.Error) as error:
             log.warning("messages were dropped", error=str(error) or type(error).__name__)
@@ -222,8 +224,12 @@ def _stream(
         max_bytes=settings.stream_max_bytes,
         num_replicas=settings.nats_replicas,
         duplicate_window=DUPLICATE_WINDOW_SECONDS,
+        # A permit says only that work waits, so the newest of a queue stands for all before it.
+        max_msgs_per_subject=1 if retention is api.RetentionPolicy.WORK_QUEUE else -1,
         allow_direct=True,
-        republish=api.RePublish(src=subject, dest=LIVE_PREFIX + subject) if name == EVENTS else None,
+        republish=api.RePublish(src=subject, dest=LIVE_PREFIX + subject)
+        if name == EVENTS
+        else None,
     )
 
 
