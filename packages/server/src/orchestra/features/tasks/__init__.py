@@ -1,1 +1,54 @@
-"""Work for agents: submit, dispatch, follow, cancel, and never lose or repeat it."""
+"""Work for agents: submit, dispatch, follow, cancel, and never lose or repeat it.
+
+One table (`types.TRANSITIONS`) says how a task's state may change; every write names the epoch of
+the lease under which it is made. This package must not know what a conversation is.
+"""
+
+from orchestra.features.tasks.jobs import FinishDelivery, OnTaskFinished
+from orchestra.features.tasks.repository.reading import TaskFilter
+from orchestra.features.tasks.service.cancelling import cancel
+from orchestra.features.tasks.service.metrics import SystemMetrics
+from orchestra.features.tasks.service.plane import Plane
+from orchestra.features.tasks.service.reading import (
+    find,
+    is_current_run,
+    snapshot_source,
+    snapshots,
+    visible,
+)
+from orchestra.features.tasks.service.submit import Submitter
+from orchestra.features.tasks.service.upkeep import Upkeep
+from orchestra.features.tasks.types import (
+    NewTask,
+    Priority,
+    Task,
+    TaskId,
+    TaskProblem,
+    TaskSnapshot,
+    TaskState,
+)
+
+find_tasks, visible_task = find, visible
+
+__all__ = [
+    "FinishDelivery",
+    "NewTask",
+    "OnTaskFinished",
+    "Plane",
+    "Priority",
+    "Submitter",
+    "SystemMetrics",
+    "Task",
+    "TaskFilter",
+    "TaskId",
+    "TaskProblem",
+    "TaskSnapshot",
+    "TaskState",
+    "Upkeep",
+    "cancel",
+    "find_tasks",
+    "is_current_run",
+    "snapshot_source",
+    "snapshots",
+    "visible_task",
+]

@@ -60,20 +60,24 @@ class Subject:
     agent_name: str = ""
 
 
+def status_event(subject: Subject, life: Life, *, reason: str = "") -> TaskEvent:
+    """A transition that moved the epoch, for the task's feed."""
+    fact = _status(subject, life, reason)
+    return TaskEvent(cursor=f"{life.epoch}:0", type="task.status", data=fact)
+
+
+def status_for_owner(subject: Subject, life: Life, *, reason: str = "") -> Message:
+    """The same for the feed of the task's owner."""
+    fact = _status(subject, life, reason)
+    return _to_owner(subject, "task.status", fact, key=f"{life.epoch}:0")
+
+
 def status(subject: Subject, life: Life, *, reason: str = "") -> tuple[Message, Message]:
-    """A transition that moved the epoch: for the task's feed, and for its owner's."""
-    fact = {
-        "state": life.state,
-        "epoch": life.epoch,
-        "attempt": life.attempt,
-        "agent_id": subject.agent_id,
-        "agent_name": subject.agent_name,
-        "reason": reason,
-    }
-    event = TaskEvent(cursor=f"{life.epoch}:0", type="task.status", data=fact)
+    """Both of them."""
+    event = status_event(subject, life, reason=reason)
     return (
         window(subject.task_id, life.epoch, 0, [event]),
-        _to_owner(subject, "task.status", fact, key=f"{life.epoch}:0"),
+        status_for_owner(subject, life, reason=reason),
     )
 
 
@@ -142,10 +146,26 @@ def permit(
     return Message(f"tasks.{priority.word}.{queue}", payload, f"{task_id}:{epoch}")
 
 
+def permit_again(queue: QueueName, priority: Priority, message_id: str) -> Message:
+    """A permit for a queue in which tasks have waited for a while."""
+    return Message(f"tasks.{priority.word}.{queue}", b"{}", message_id)
+
+
 def log_line(task_id: TaskId, epoch: int, sequence: int, line: dict[str, Any]) -> Message:
     """One line that a task logged, for the log stream."""
     payload = msgspec.json.encode({"task_id": task_id, "epoch": epoch, "sequence": sequence} | line)
     return Message(f"logs.task.{task_id}", payload, f"{task_id}:{epoch}:{sequence}:log")
+
+
+def _status(subject: Subject, life: Life, reason: str) -> dict[str, Any]:
+    return {
+        "state": life.state,
+        "epoch": life.epoch,
+        "attempt": life.attempt,
+        "agent_id": subject.agent_id,
+        "agent_name": subject.agent_name,
+        "reason": reason,
+    }
 
 
 def _to_owner(subject: Subject, kind: str, fact: dict[str, Any], *, key: str) -> Message:

@@ -107,7 +107,7 @@ async def claim(
 async def move(
     database: Database, moves: Sequence[tuple[TaskId, int, Slot]], claims: Sequence[Claim]
 ) -> list[Claim]:
-    """Gives tasks that were just claimed to other agents of this control plane, under their leases."""
+    """Gives tasks that were just claimed to other agents here, under the same leases."""
     ids, epochs = [task for task, _, _ in moves], [epoch for _, epoch, _ in moves]
     agents, names = [slot.agent_id for *_, slot in moves], [slot.agent_name for *_, slot in moves]
     await database.fetch(

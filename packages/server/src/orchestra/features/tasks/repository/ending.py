@@ -145,6 +145,13 @@ async def take_finished(tx: Transaction, *, limit: int) -> list[TaskId]:
     return [TaskId(row["id"]) for row in rows]
 
 
+async def put_back_finished(tx: Transaction, ids: Sequence[TaskId]) -> None:
+    if ids:
+        await tx.execute(
+            "UPDATE tasks SET finish_pending = true WHERE id = ANY($1::uuid[])", list(ids)
+        )
+
+
 def _to_locked(row: Row) -> Locked:
     return Locked(
         id=TaskId(row["id"]),

@@ -1,4 +1,4 @@
-"""Brings waiting tasks to free slots: claims what PostgreSQL names, whenever there may be something.
+"""Brings waiting tasks to free slots: claims what PostgreSQL names, whenever something may wait.
 
 Woken by permits, by a word on core NATS (tasks for a single agent), by slots that become free, and
 once a second by a look into the database, which finds what all the others have missed.
@@ -39,14 +39,18 @@ Deliver = Callable[[ConnectedAgent, Claim], None]
 class _Queue:
     """What is known of a queue: whether somebody works on it, and whether more may wait in it."""
 
-    __slots__ = ("again", "has_room", "is_worked", "may_wait", "pulling")
+    __slots__ = ("again", "has_room", "may_wait", "pulling", "work")
 
     def __init__(self) -> None:
         self.again = False
-        self.is_worked = False
+        self.work: asyncio.Task[None] | None = None
         self.may_wait = False  # for a slot; the next free one looks into the database by itself
         self.has_room = asyncio.Event()
         self.pulling: asyncio.Task[None] | None = None
+
+    @property
+    def is_worked(self) -> bool:
+        return self.work is not None and not self.work.done()
 
 
 class Dispatcher:
@@ -102,8 +106,7 @@ class Dispatcher:
         queue = self._queue(name)
         queue.again = True
         if not queue.is_worked and not self._is_stopping:
-            queue.is_worked = True
-            self._guard.spawn(f"claim {name}", self._work(QueueName(name), queue))
+            queue.work = self._guard.spawn(f"claim {name}", self._work(QueueName(name), queue))
 
     def forget(self, agent: ConnectedAgent) -> None:
         """An agent has gone."""
@@ -119,17 +122,14 @@ class Dispatcher:
         return queue
 
     async def _work(self, name: QueueName, queue: _Queue) -> None:
-        try:
-            while queue.again and not self._is_stopping:
-                queue.again = False
-                try:
-                    await self._claim_all(name, queue)
-                except (OrchestraError, OSError, TimeoutError) as error:
-                    log.warning("nothing can be claimed", queue=name, error=str(error))
-                    await asyncio.sleep(RETRY_SECONDS)
-                    queue.again = True
-        finally:
-            queue.is_worked = False
+        while queue.again and not self._is_stopping:
+            queue.again = False
+            try:
+                await self._claim_all(name, queue)
+            except (OrchestraError, OSError, TimeoutError) as error:
+                log.warning("nothing can be claimed", queue=name, error=str(error))
+                await asyncio.sleep(RETRY_SECONDS)
+                queue.again = True
 
     async def _claim_all(self, name: QueueName, queue: _Queue) -> None:
         queue.may_wait = False
@@ -190,7 +190,7 @@ class Dispatcher:
         agents: dict[uuid.UUID, ConnectedAgent],
         owner: uuid.UUID | None,
     ) -> list[Claim]:
-        """Tasks with an affinity key go to their agent, if it has a slot; the lease stays the same."""
+        """Tasks with an affinity key go to their agent, if it has a slot, under the same lease."""
         group = dict(by_owner(self._registry.serving(name))).get(owner, [])
         moved: dict[int, ConnectedAgent] = {}
         for place, claim in enumerate(claims):
@@ -202,7 +202,7 @@ class Dispatcher:
                 moved[place] = wanted
         if not moved:
             return claims
-        changed = await claiming.move(
+        return await claiming.move(
             self._database,
             [
                 (claims[place].id, claims[place].epoch, Slot(agent.id, agent.name))
@@ -210,7 +210,6 @@ class Dispatcher:
             ],
             claims,
         )
-        return changed
 
     async def _pull(self, name: str, queue: _Queue) -> None:
         """Takes permits while there is room; one that was of no use here is another's."""
@@ -221,7 +220,10 @@ class Dispatcher:
                 if permit is None:
                     continue
                 self.wake(name)
-                await (permit.nak() if queue.may_wait else permit.ack())
+                if queue.work is not None:
+                    await asyncio.wait({queue.work})
+                is_for_others = queue.may_wait or not self._registry.serving(name)
+                await (permit.nak() if is_for_others else permit.ack())
         finally:
             queue.pulling = None
 

@@ -1,5 +1,6 @@
 """Ends runs: many in one transaction, each under its epoch, decided by the transition table."""
 
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -41,13 +42,28 @@ class Ending:
     epoch: int
     trigger: Trigger
     by: Actor = SYSTEM
-    by_agent: bool = False
+    agent_id: uuid.UUID | None = None  # the agent that says so, whose lease it has to be
     sequence: int = 0
     result_json: bytes | None = None
     usage: dict[str, Any] | None = None
     problem: TaskProblem | None = None
     reason: str = ""
     text: str | None = None
+
+    @property
+    def by_agent(self) -> bool:
+        return self.agent_id is not None
+
+
+def lost(task_id: TaskId, epoch: int, reason: str, *, code: str = "agent_lost") -> Ending:
+    """The server takes a lease back; the task goes on elsewhere if it has attempts left."""
+    return Ending(
+        task_id=task_id,
+        epoch=epoch,
+        trigger=Trigger.RETRY,
+        problem=TaskProblem(code, reason),
+        reason=reason,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +112,8 @@ def _decide(ending: Ending, task: Locked | None) -> _Decided | OrchestraError:
     if task is None:
         return TaskNotFound()
     try:
+        if ending.agent_id is not None and ending.agent_id != task.agent_id:
+            raise StaleEpoch("The lease is another agent's.")
         life = step(task.life, _resolve(ending, task.life), under=ending.epoch)
     except (StaleEpoch, NotAllowed) as error:
         return error

@@ -18,6 +18,7 @@ from orchestra.features.tasks.service.ending import Ended, Ending, end_all
 from orchestra.features.tasks.service.outcome import to_ending
 from orchestra.features.tasks.service.run import Run
 from orchestra.features.tasks.service.session import Session
+from orchestra.foundation.auth import Actor
 from orchestra.foundation.concurrency import Guard
 from orchestra.foundation.database import Database
 from orchestra.foundation.errors import OrchestraError, Unavailable
@@ -71,6 +72,20 @@ class Keeper:
         if working:
             await asyncio.wait(working, timeout=seconds)
 
+    async def room(self, run: Run) -> None:
+        """Waits until the run has room for more: its agent's stream is not read meanwhile."""
+        while run.is_full and not run.is_lost:
+            run.room = asyncio.get_running_loop().create_future()
+            await run.room
+
+    async def refuse(self, run: Run, final: pb.AgentEvent, by: Actor) -> None:
+        """Lets the database judge an end that comes under a lease which is not here."""
+        limit = self._settings.max_task_result_bytes
+        try:
+            await self._endings.submit(to_ending(run, final, by=by, max_result=limit))
+        except OrchestraError as error:
+            log.info("an end was refused", task_id=str(run.task_id), why=error.message)
+
     async def close(self) -> None:
         await self._guard.stop()
         await self._endings.close()
@@ -95,6 +110,7 @@ class Keeper:
             last, batch = run.next_window()
             message = events.window(run.task_id, run.epoch, first, batch, life=run.life_id)
             run.window = (last, message)
+        run.tell_room()
         last, message = run.window
         if not await self._publish(run, message):
             return

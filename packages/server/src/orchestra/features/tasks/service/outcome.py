@@ -25,7 +25,7 @@ def to_ending(run: Run, final: pb.AgentEvent, *, by: Actor | None, max_result: i
         epoch=run.epoch,
         trigger=Trigger.FAIL,
         by=by or SYSTEM,
-        by_agent=True,
+        agent_id=run.agent_id,
         sequence=final.sequence,
         text=run.text,
     )

@@ -84,7 +84,7 @@ class Permits:
             max_waiting=512,
             inactive_threshold=IDLE_SECONDS,
         )
-        await self._bus.jetstream.add_consumer(TASKS, config)
+        await self._bus.jetstream.add_consumer(TASKS, config)  # pyright: ignore[reportUnknownMemberType] - **params
         self._known.add(queue)
 
     async def _received(self, message: Msg) -> None:

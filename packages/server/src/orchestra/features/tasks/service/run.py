@@ -1,6 +1,8 @@
 """A run as the control plane holds it: what its agent has said, and what is kept of that."""
 
+import asyncio
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -49,6 +51,7 @@ class Run:
         "credential_at",
         "epoch",
         "final",
+        "grace_seconds",
         "is_draining",
         "is_lost",
         "kept",
@@ -57,6 +60,7 @@ class Run:
         "orphaned_at",
         "progress_timeout",
         "received",
+        "room",
         "run_deadline",
         "saved",
         "started_at",
@@ -66,7 +70,7 @@ class Run:
         "unsent_bytes",
         "user_id",
         "window",
-    )  # fmt: skip
+    )
 
     def __init__(
         self, *, task_id: TaskId, epoch: int, attempt: int, user_id: UUID, agent: ConnectedAgent,
@@ -87,8 +91,10 @@ class Run:
         self._text_size = 0
         self.final: pb.AgentEvent | None = None
         self.orphaned_at: float | None = None  # since when its agent has no stream here
+        self.grace_seconds = 0.0
         self.is_draining = False
         self.is_lost = False
+        self.room: asyncio.Future[None] | None = None  # somebody waits until it is not full
         # Tells windows of a control plane that has resumed a run from those of the one before.
         self.life_id = ""
         self._gap_allowed = False
@@ -105,13 +111,20 @@ class Run:
         self.agent, self.orphaned_at = agent, None
         self._gap_allowed = True
 
-    def detach(self) -> None:
+    def detach(self, *, grace_seconds: float) -> None:
+        """Its agent's stream is over; how long it waits for the next one."""
         self.agent, self.orphaned_at = None, clock.monotonic()
+        self.grace_seconds = grace_seconds
 
     @property
     def is_full(self) -> bool:
         """Whether its agent has to wait."""
         return self.unsent_bytes > MAX_UNSENT_BYTES or len(self.unsent) > MAX_UNSENT_EVENTS
+
+    def tell_room(self) -> None:
+        """Wakes who waits for room."""
+        if self.room is not None and not self.room.done():
+            self.room.set_result(None)
 
     @property
     def lease(self) -> Lease:
@@ -135,7 +148,7 @@ class Run:
         """Puts an event of the server's own in front of the agent's."""
         self.unsent.append(Unsent(0, 0, event))
 
-    def take_in(self, events: list[pb.AgentEvent]) -> list[tuple[int, dict[str, Any]]]:
+    def take_in(self, events: Iterable[pb.AgentEvent]) -> list[tuple[int, dict[str, Any]]]:
         """Takes in a batch; returns its log lines. Repeated events are dropped.
 
         Raises SequenceGap when some are missing: the agent sends them again on its next stream.

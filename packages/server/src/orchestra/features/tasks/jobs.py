@@ -1,0 +1,104 @@
+"""Background work: what nobody answers for, lost permits, and calling who waits for an end."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+import structlog
+from nats.aio.msg import Msg
+
+from orchestra.features.events import Outbox
+from orchestra.features.tasks import events
+from orchestra.features.tasks.repository import ending, reading
+from orchestra.features.tasks.service.reconciling import Reconciler
+from orchestra.features.tasks.types import Task, TaskId
+from orchestra.foundation.database import Database, Transaction
+from orchestra.foundation.messaging import Bus
+from orchestra.foundation.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+RECONCILE_SECONDS = 0.5
+PERMIT_SECONDS = 5.0
+DELIVER_SECONDS = 1.0
+DELIVER_BATCH = 100
+# Any fixed numbers: only one worker at a time does each of these.
+RECONCILE_LOCK = 7_203_321
+PERMIT_LOCK = 7_203_322
+
+Step = Callable[[], Awaitable[float]]
+OnTaskFinished = Callable[[Transaction, Task], Awaitable[None]]
+
+
+def reconcile(database: Database, outbox: Outbox, bus: Bus, settings: Settings) -> Step:
+    """Takes back what is overdue. Run by one worker at a time, under `RECONCILE_LOCK`."""
+    reconciler = Reconciler(database, outbox, bus, settings)
+
+    async def step() -> float:
+        found = await reconciler.overdue_runs() + await reconciler.overdue_waiting()
+        return 0.0 if found else RECONCILE_SECONDS
+
+    return step
+
+
+def renew_permits(database: Database, outbox: Outbox, bus: Bus, settings: Settings) -> Step:
+    """Sends permits again for what waits. Run by one worker at a time, under `PERMIT_LOCK`."""
+    reconciler = Reconciler(database, outbox, bus, settings)
+
+    async def step() -> float:
+        await reconciler.permits()
+        return PERMIT_SECONDS
+
+    return step
+
+
+class FinishDelivery:
+    """Calls whoever submitted a task inside a transaction of its own, at least once, at its end.
+
+    Woken by word of an end, and by a look every second. The calls run in one transaction with the
+    note that they were made; any worker may do it.
+    """
+
+    def __init__(self, database: Database, callbacks: Sequence[OnTaskFinished]) -> None:
+        self._database = database
+        self._callbacks = tuple(callbacks)
+        self._wakened = asyncio.Event()
+
+    async def listen(self, bus: Bus) -> None:
+        await bus.listen(events.FINISHED_SUBJECT, self._on_finished)
+
+    async def step(self) -> float:
+        """For `forever`: delivers all there is, then waits to be woken, a second at most."""
+        self._wakened.clear()
+        while await self.deliver():
+            pass
+        try:
+            async with asyncio.timeout(DELIVER_SECONDS):
+                await self._wakened.wait()
+        except TimeoutError:
+            pass
+        return 0.0
+
+    async def deliver(self) -> int:
+        """One batch; returns its size. One callback that fails is undone and tried again later."""
+        async with self._database.transaction() as tx:
+            taken = await ending.take_finished(tx, limit=DELIVER_BATCH)
+            failed = [task_id for task_id in taken if not await self._try(tx, task_id)]
+            await ending.put_back_finished(tx, failed)
+        return len(taken) - len(failed)
+
+    async def _try(self, tx: Transaction, task_id: TaskId) -> bool:
+        try:
+            async with tx.savepoint():
+                await self._call(tx, await reading.get(tx, task_id))
+        except Exception:
+            log.exception("the end of a task was not delivered", task_id=str(task_id))
+            return False
+        return True
+
+    async def _call(self, tx: Transaction, task: Task | None) -> None:
+        if task is not None:
+            for callback in self._callbacks:
+                await callback(tx, task)
+
+    async def _on_finished(self, _message: Msg) -> None:
+        self._wakened.set()

@@ -1,0 +1,372 @@
+"""One control plane: the streams of its agents and the runs on them, from Hello to the end."""
+
+import asyncio
+import uuid
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+import structlog
+from google.protobuf.message import DecodeError
+from orchestra_protocol import agent_pb2 as pb
+
+from orchestra.features import agents
+from orchestra.features.agents import ConnectedAgent, Registry
+from orchestra.features.events import History, Outbox, TaskEvent
+from orchestra.features.tasks import events
+from orchestra.features.tasks.errors import BadMessage
+from orchestra.features.tasks.repository import leases
+from orchestra.features.tasks.repository.claiming import Claim
+from orchestra.features.tasks.repository.leases import Held
+from orchestra.features.tasks.service.announcing import tell
+from orchestra.features.tasks.service.assignment import assignment
+from orchestra.features.tasks.service.dispatch import Dispatcher
+from orchestra.features.tasks.service.ending import Ended, Ending, lost
+from orchestra.features.tasks.service.keeping import Keeper
+from orchestra.features.tasks.service.resuming import kept_of
+from orchestra.features.tasks.service.run import Run
+from orchestra.features.tasks.service.session import Session
+from orchestra.features.tasks.service.submitters import Submitters
+from orchestra.features.tasks.types import Life, TaskId, TaskState
+from orchestra.foundation import clock
+from orchestra.foundation.auth import Actor
+from orchestra.foundation.concurrency import Guard
+from orchestra.foundation.database import Database
+from orchestra.foundation.errors import Conflict, NotFound, OrchestraError
+from orchestra.foundation.messaging import Bus
+from orchestra.foundation.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+MAX_SLOTS = 1_000
+# The credential of a run lives ten minutes; a fresh one is sent well before.
+TOKEN_SECONDS = 600.0
+IssueToken = Callable[[uuid.UUID, int, uuid.UUID, datetime], str]
+
+
+class Plane:
+    """Everything that one control plane holds."""
+
+    def __init__(
+        self,
+        control_plane_id: str,
+        *,
+        database: Database,
+        bus: Bus,
+        outbox: Outbox,
+        settings: Settings,
+        registry: Registry,
+        issue_token: IssueToken,
+    ) -> None:
+        self.id = control_plane_id
+        self.database, self.bus, self.settings, self.registry = database, bus, settings, registry
+        self.sessions: dict[uuid.UUID, Session] = {}
+        self.runs: dict[TaskId, Run] = {}
+        self.is_stopping = False
+        self.keeper = Keeper(
+            database=database,
+            bus=bus,
+            outbox=outbox,
+            settings=settings,
+            session_of=self.session_of,
+            on_end=self._on_end,
+        )
+        self._submitters = Submitters(database)
+        self.dispatcher = Dispatcher(
+            registry=registry,
+            database=database,
+            bus=bus,
+            settings=settings,
+            deliver=self._deliver,
+            prepare=self._submitters.learn,
+        )
+        self._issue_token = issue_token
+        self._history = History(bus)
+        self._attaching: defaultdict[uuid.UUID, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._guard = Guard()
+
+    def session_of(self, run: Run) -> Session | None:
+        """The stream on which the run's agent is here now."""
+        session = self.sessions.get(run.agent_id)
+        return session if session is not None and run.agent is session.agent else None
+
+    def runs_of(self, agent_id: uuid.UUID) -> list[Run]:
+        return [run for run in self.runs.values() if run.agent_id == agent_id]
+
+    async def attach(self, actor: Actor, hello: pb.Hello) -> Session:
+        """Lets an agent's stream in, and resumes what it still holds.
+
+        Raises NotFound for an agent that is not the caller's, NameTaken, or Unavailable.
+        """
+        agent_id = _agent_id(hello.agent_id)
+        async with self.database.transaction() as tx:
+            record = await agents.owned(tx, actor, agent_id)
+        async with self._attaching[agent_id]:
+            self.registry.check_free(record.id, hello.instance_id)
+            if (former := self.sessions.get(agent_id)) is not None:
+                await self.detach(former, Conflict("The agent has connected again."))
+            notice = events.AttachedNotice(agent_id, self.id)
+            await tell(self.bus, events.ATTACHED_SUBJECT, msgspec.json.encode(notice))
+            async with self.database.transaction() as tx:
+                await agents.note_connected(
+                    tx, agent_id, control_plane_id=self.id, instance_id=hello.instance_id
+                )
+                held = await leases.held_by(tx, agent_id)
+            slots = min(MAX_SLOTS, hello.slots or record.slots)
+            agent = self.registry.connect(record, instance_id=hello.instance_id, slots=slots)
+            try:
+                return await self._begin(Session(agent, actor), hello, held)
+            except BaseException:
+                self.registry.disconnect(agent)
+                raise
+
+    async def _begin(self, session: Session, hello: pb.Hello, held: Sequence[Held]) -> Session:
+        """Welcomes: what both sides know goes on, what only the database knows is given away."""
+        agent = session.agent
+        running = {(item.task_id, item.epoch) for item in hello.running}
+        ours = [item for item in held if (str(item.task_id), item.epoch) in running]
+        self._drop_strangers(agent.id, {(item.task_id, item.epoch) for item in held})
+        resumed = [await self._resume(item, agent) for item in ours]
+        self.sessions[agent.id] = session
+        for run in resumed:
+            run.attach(agent)
+            agent.in_use += 1
+        async with self.database.transaction() as tx:
+            await leases.renew(
+                tx, [run.lease for run in resumed], seconds=self.settings.lease_seconds
+            )
+        session.welcome(resumed)
+        for run, item in zip(resumed, ours, strict=True):
+            if item.is_cancelling:
+                session.cancel(run, item.cancel_reason)
+            self.keeper.work_on(run)
+        for item in held:
+            if item not in ours:
+                self._give_away(item)
+        self.registry.on_capacity(agent)
+        return session
+
+    async def detach(self, session: Session, error: Exception | None = None) -> None:
+        """The stream is over: its runs wait for their agent to come back, but not for long."""
+        session.close(error)
+        if self.sessions.get(session.agent.id) is not session:
+            return
+        del self.sessions[session.agent.id]
+        self.registry.disconnect(session.agent)
+        self.dispatcher.forget(session.agent)
+        orphans = [run for run in self.runs.values() if run.agent is session.agent]
+        for run in orphans:
+            run.detach(grace_seconds=self._grace_of(session.agent))
+        if orphans and not self.is_stopping:
+            await self._shorten(orphans, self._grace_of(session.agent))
+
+    def _grace_of(self, agent: ConnectedAgent) -> float:
+        """How long runs wait for their agent's next stream, in seconds."""
+        lease = self.settings.lease_seconds
+        return lease if agent.restorable else min(lease, self.settings.agent_grace_seconds)
+
+    async def receive(self, session: Session, message: pb.TaskMessage) -> None:
+        """Takes in one message of a stream; raises BadMessage or SequenceGap, which end it."""
+        if message.type != pb.TASK_TYPE_EVENTS:
+            if message.type == pb.TASK_TYPE_HELLO:
+                raise BadMessage("Hello comes once, as the first message.")
+            return
+        batch = pb.TaskEvents()
+        try:
+            message.payload.Unpack(batch)
+            task_id = TaskId(uuid.UUID(message.task_id))
+        except (DecodeError, ValueError) as error:
+            raise BadMessage from error
+        run = self.runs.get(task_id)
+        if run is None or run.epoch != message.epoch or run.agent is not session.agent:
+            await self._refuse(session, task_id, message.epoch, batch)
+            return
+        logs = run.take_in(batch.events)
+        if logs:
+            await self.bus.publish_soon(
+                *(events.log_line(task_id, run.epoch, number, line) for number, line in logs)
+            )
+        self.keeper.work_on(run)
+        await self.keeper.room(run)
+
+    def find(self, task_id: uuid.UUID, epoch: int) -> Run | None:
+        run = self.runs.get(TaskId(task_id))
+        return run if run is not None and run.epoch == epoch else None
+
+    def abandon(self, run: Run) -> None:
+        """Another control plane has the run now."""
+        self._remove(run)
+
+    def lose(self, run: Run, reason: str) -> None:
+        """The lease is not this agent's any more: nothing of the run is kept from now on."""
+        if self.runs.get(run.task_id) is not run:
+            return
+        session = self.session_of(run)
+        if session is not None:
+            session.revoke(run, reason)
+        self._remove(run)
+
+    def fresh_token(self, run: Run) -> str:
+        run.credential_at = clock.monotonic()
+        expires_at = clock.now() + timedelta(seconds=TOKEN_SECONDS)
+        return self._issue_token(run.task_id, run.epoch, run.user_id, expires_at)
+
+    async def take_back(self, ending: Ending) -> None:
+        """Ends a run from this side; somebody may have been quicker."""
+        try:
+            await self.keeper.end(ending)
+        except OrchestraError as error:
+            log.info("not taken back", task_id=str(ending.task_id), why=error.message)
+
+    def take_back_soon(self, ending: Ending) -> None:
+        self._guard.spawn(f"take back {ending.task_id}", self.take_back(ending))
+
+    async def close(self) -> None:
+        await self.dispatcher.close()
+        await self.keeper.close()
+        await self._guard.stop()
+        await self._history.close()
+
+    def _deliver(self, agent: ConnectedAgent, claim: Claim) -> None:
+        run = Run(
+            task_id=claim.id,
+            epoch=claim.epoch,
+            attempt=claim.attempt,
+            user_id=claim.user_id,
+            agent=agent,
+            run_seconds=claim.run_timeout_seconds,
+            progress_timeout=claim.progress_timeout_seconds,
+        )
+        self.runs[run.task_id] = run
+        session = self.session_of(run)
+        if session is None or session.is_closed:
+            self._remove(run)
+            self.take_back_soon(lost(run.task_id, run.epoch, "The agent had just gone."))
+            return
+        self._announce(run, claim)
+        session.assign(
+            run,
+            assignment(
+                claim,
+                submitter=self._submitters.name(claim.user_id),
+                run_token=self.fresh_token(run),
+            ),
+            priority=pb.TaskPriority.ValueType(claim.priority),
+        )
+
+    def _announce(self, run: Run, claim: Claim) -> None:
+        """Before its agent's events, readers learn that the run has begun."""
+        life = Life(TaskState.RUNNING, claim.epoch, claim.attempt, claim.max_attempts)
+        subject = events.Subject(
+            task_id=claim.id,
+            user_id=claim.user_id,
+            capability=claim.capability,
+            agent_id=run.agent_id,
+            agent_name=run.agent_name,
+        )
+        run.announce(events.status_event(subject, life))
+        self.keeper.work_on(run)
+        self._guard.spawn(
+            "tell owner", self.bus.publish_soon(events.status_for_owner(subject, life))
+        )
+
+    async def _resume(self, held: Held, agent: ConnectedAgent) -> Run:
+        run = self.runs.get(held.task_id)
+        if run is not None and run.epoch == held.epoch:
+            return run
+        kept = await kept_of(self._history, held)
+        run = Run(
+            task_id=held.task_id,
+            epoch=held.epoch,
+            attempt=held.attempt,
+            user_id=held.user_id,
+            agent=agent,
+            run_seconds=held.run_seconds_left,
+            progress_timeout=held.progress_timeout_seconds,
+        )
+        run.resume(sequence=kept.sequence, text=kept.text, life_id=self.id)
+        if not kept.is_announced:
+            run.announce(_began(held, agent))
+        self.runs[run.task_id] = run
+        return run
+
+    def _drop_strangers(self, agent_id: uuid.UUID, held: set[tuple[TaskId, int]]) -> None:
+        for run in self.runs_of(agent_id):
+            if (run.task_id, run.epoch) not in held and run.final is None:
+                self._remove(run)
+
+    def _give_away(self, held: Held) -> None:
+        """The agent does not have what the database thinks it has: it was restarted."""
+        run = self.runs.get(held.task_id)
+        if run is not None and run.epoch == held.epoch:
+            if run.final is not None:
+                return  # its end was taken in and is being written
+            self._remove(run)
+        self.take_back_soon(lost(held.task_id, held.epoch, "The agent was restarted."))
+
+    async def _refuse(
+        self, session: Session, task_id: TaskId, epoch: int, batch: pb.TaskEvents
+    ) -> None:
+        """Events of a lease that is not here; what would end it, the database refuses, audited."""
+        stranger = Run(
+            task_id=task_id,
+            epoch=epoch,
+            attempt=0,
+            user_id=session.actor.owner,
+            agent=session.agent,
+            run_seconds=0,
+            progress_timeout=0,
+        )
+        ends = [event for event in batch.events if event.WhichOneof("event") in _ENDS]
+        if ends:
+            await self.keeper.refuse(stranger, ends[-1], session.actor)
+        session.revoke(stranger, "The lease is over.")
+
+    async def _shorten(self, orphans: Sequence[Run], seconds: float) -> None:
+        try:
+            async with self.database.transaction() as tx:
+                await leases.shorten(
+                    tx, [run.lease for run in orphans if run.final is None], seconds=seconds
+                )
+        except OrchestraError as error:
+            log.warning("leases were not shortened", why=error.message)
+
+    def _on_end(self, run: Run, ended: Ended | None) -> None:
+        if ended is not None and run.agent is not None:
+            succeeded = ended.life.state is TaskState.SUCCEEDED
+            if ended.life.state is not TaskState.CANCELLED:
+                seconds = clock.monotonic() - run.started_at
+                run.agent.count(succeeded=succeeded, seconds=seconds)
+        self._remove(run)
+
+    def _remove(self, run: Run) -> None:
+        run.is_lost = True
+        run.tell_room()
+        if self.runs.get(run.task_id) is run:
+            del self.runs[run.task_id]
+            if run.agent is not None:
+                run.agent.in_use -= 1
+                self.registry.on_capacity(run.agent)
+
+
+_ENDS = frozenset({"result", "failure", "cancelled"})
+
+
+def _began(held: Held, agent: ConnectedAgent) -> TaskEvent:
+    life = Life(TaskState.RUNNING, held.epoch, held.attempt, held.attempt)
+    subject = events.Subject(
+        task_id=held.task_id,
+        user_id=held.user_id,
+        capability="",
+        agent_id=agent.id,
+        agent_name=agent.name,
+    )
+    return events.status_event(subject, life)
+
+
+def _agent_id(text: str) -> uuid.UUID:
+    try:
+        return uuid.UUID(text)
+    except ValueError as error:
+        raise NotFound("There is no such agent.") from error
