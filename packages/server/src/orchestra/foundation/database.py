@@ -62,8 +62,8 @@ class Transaction:
         await self._connection.executemany(sql, rows)
 
     @asynccontextmanager
-    async def savepoint(self) -> AsyncIterator[None]:
-        """Undoes what the block wrote if it raises, and leaves the rest of the transaction alone."""
+    async def savepoint(self) -> AsyncGenerator[None]:
+        """Undoes what the block wrote if it raises, and leaves the rest as it is."""
         async with self._connection.transaction():
             yield
 
