@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from orchestra_assistant.history import SYSTEM_PROMPT
+
 from bench.api import Api
 from bench.product import Product
 from bench.statistic import Rounds, percentile
@@ -76,7 +78,8 @@ class _Turn:
     def direct(self, number: int) -> float:
         """Milliseconds from the request to the first piece of text."""
         url, key = self._model
-        messages = [{"role": "user", "content": _question(number)}]
+        system = {"role": "system", "content": SYSTEM_PROMPT}
+        messages = [system, {"role": "user", "content": _question(number)}]
         body = {"model": "any", "messages": messages, "stream": True}
         began = time.perf_counter()
         for line in Api(url, key).stream("POST", "/chat/completions", body):
