@@ -151,9 +151,29 @@ def test_a_secret_is_read_from_standard_input_and_never_from_the_command_line(
 
 
 def test_nothing_is_asked_where_nobody_can_answer(api: Api, run: Run) -> None:
-    assert run("users", "create", "ada").code == 2
+    assert run("providers", "add", "openai").code == 2
     assert run("keys", "revoke", "k1").code == 2
     assert api.requests == []
+
+
+def test_somebody_who_is_invited_gets_a_link(api: Api, run: Run) -> None:
+    user = {"id": "u1", "username": "ada", "role": "member", "link_token": "secret"}
+    api.on("POST", "/api/users", Answer(201, user))
+    ran = run("users", "create", "ada", "--role", "member")
+    assert ran.out == f"{api.url}/setup#token=secret\n"
+
+
+def test_a_broken_audit_log_fails_the_command_and_names_the_entry(api: Api, run: Run) -> None:
+    api.on("GET", "/api/audit/verify", Answer(body={"intact": False, "first_bad_id": 7}))
+    ran = run("audit", "verify")
+    assert ran.code == 1
+    assert "Entry 7" in ran.err
+
+
+def test_the_audit_log_shows_names(api: Api, run: Run) -> None:
+    entry = {"at": "now", "actor": {"name": "ada"}, "action": "key.created", "target": None}
+    api.on("GET", "/api/audit", Answer(body={"items": [entry], "next_cursor": None}))
+    assert run("audit", "list").out.startswith("now\tada\tkey.created\t-")
 
 
 def test_a_role_is_changed_by_user_name(api: Api, run: Run) -> None:

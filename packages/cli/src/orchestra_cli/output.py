@@ -4,7 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 
 def write(text: str) -> None:
@@ -39,8 +39,11 @@ def interactive() -> bool:
 
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> None:
-    """Rows under headings (`columns`: key → heading): a table on a terminal, tabs in a pipe."""
-    texts = [[_text(row.get(key)) for key in columns] for row in rows]
+    """Rows under headings: a table on a terminal, tabs in a pipe.
+
+    `columns` maps a key to its heading; `a.b` is the field `b` of the field `a`.
+    """
+    texts = [[_text(_field(row, key)) for key in columns] for row in rows]
     if not sys.stdout.isatty():
         write("".join("\t".join(line) + "\n" for line in texts))
         return
@@ -60,6 +63,13 @@ def record(value: Mapping[str, Any]) -> None:
     width = max((len(key) for key in value), default=0)
     for key, content in value.items():
         write(f"{key.ljust(width)}  {_text(content)}\n")
+
+
+def _field(row: Mapping[str, Any], key: str) -> Any:
+    value: Any = row
+    for name in key.split("."):
+        value = cast("Mapping[str, Any]", value).get(name) if isinstance(value, Mapping) else None
+    return value
 
 
 def _text(value: Any) -> str:

@@ -4,15 +4,17 @@ from typing import Annotated
 
 import typer
 
+from orchestra_cli.errors import CliError
 from orchestra_cli.session import Session, application, command
 
 app = application("See who changed what.")
 
 COLUMNS = {
     "at": "AT",
-    "actor": "WHO",
+    "actor.name": "WHO",
     "action": "DID",
-    "target": "TO",
+    "target.kind": "TO",
+    "target.id": "ID",
     "ip": "FROM",
     "request_id": "REQUEST",
 }
@@ -25,3 +27,12 @@ def list_entries(
 ) -> None:
     """List the audit log, the newest first."""
     session.show_list(list(session.api.pages("/api/audit", {}, limit)), COLUMNS)
+
+
+@command(app, "verify")
+def verify(session: Session) -> None:
+    """Check that nobody has changed or removed an entry; names the first bad one."""
+    result = session.api.request("GET", "/api/audit/verify")
+    session.show(result)
+    if not result["intact"]:
+        raise CliError(f"Entry {result['first_bad_id']} does not fit to the one before it.")

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from orchestra_cli import output
 from orchestra_cli.errors import MissingError
 from orchestra_cli.session import Session, application, command, secret
 
@@ -50,11 +51,22 @@ def create(
         bool, typer.Option("--password-stdin", help="Read the password from standard input.")
     ] = False,
 ) -> None:
-    """Create a user. The password is typed unseen or read from standard input."""
+    """Create a user, and print the link with which the person chooses a password, once.
+
+    With --password-stdin the password is set here, and there is no link.
+    """
     body = {"username": username, "role": role.value, "display_name": display_name, "email": email}
-    body["password"] = secret("Password", from_stdin=password_stdin)
+    if password_stdin:
+        body["password"] = secret("Password", from_stdin=True)
     given = {name: value for name, value in body.items() if value is not None}
-    _show(session, session.api.request("POST", "/api/users", body=given))
+    _show_invited(session, session.api.request("POST", "/api/users", body=given))
+
+
+@command(app, "link")
+def link(session: Session, who: Who) -> None:
+    """Print a new one-time link for somebody who lost the first one, or the password."""
+    user = _find(session, who)
+    _show_invited(session, session.api.request("POST", f"/api/users/{user['id']}/link", body={}))
 
 
 @command(app, "disable")
@@ -87,6 +99,19 @@ def _find(session: Session, who: str) -> dict[str, Any]:
         if who in (user["username"], user["id"]):
             return user
     raise MissingError(f"There is no user {who}.")
+
+
+def _show_invited(session: Session, user: dict[str, Any]) -> None:
+    token = user.pop("link_token", None)
+    if token is None:
+        _show(session, user)
+        return
+    address = f"{session.api.url}/setup#token={token}"
+    if session.json:
+        output.write_json({**user, "link": address})
+        return
+    output.write(f"{address}\n")
+    output.note(f"{user['username']} opens this link once, within a day.")
 
 
 def _show(session: Session, user: dict[str, Any]) -> None:

@@ -32,3 +32,10 @@ class AuditEntry(View):
     details: dict[str, Any]
     ip: str
     request_id: str
+
+
+class Verification(View):
+    """`first_bad_id` is the first row that somebody touched; None: the whole chain holds."""
+
+    intact: bool
+    first_bad_id: int | None
