@@ -11,7 +11,7 @@ const admin = createRoute({
   getParentRoute: () => root,
   id: "admin",
   beforeLoad: async ({ location }) => {
-    const me = await queryClient.ensureQueryData(meQuery);
+    const me = await queryClient.query({ ...meQuery, staleTime: "static" });
     if (me !== null) return;
     // Signing in is the other app's page, so this leaves for good.
     window.location.assign(`/login?next=${encodeURIComponent(`/admin${location.href}`)}`);

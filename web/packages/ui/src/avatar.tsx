@@ -12,7 +12,7 @@ const SIZES = { sm: "size-8 text-xs", md: "size-9 text-sm", lg: "size-16 text-2x
 export function Avatar({ name, src, size = "md" }: AvatarProps) {
   const shape = classNames("inline-flex shrink-0 items-center justify-center overflow-hidden rounded-full font-semibold", SIZES[size]);
   if (src) return <img src={src} alt="" className={classNames(shape, "object-cover")} />;
-  const first = [...name.trim()][0] ?? "?";
+  const first = Array.from(name.trim())[0] ?? "?";
   return (
     <span aria-hidden="true" className={classNames(shape, "bg-accent-soft text-accent-text")}>
       {first.toUpperCase()}

@@ -45,8 +45,14 @@ function Modal({ open, onClose, title, description, closeLabel, footer, children
   // Keeps the <dialog> element's own open state in step with the property.
   useEffect(() => {
     const element = dialog.current;
-    if (open && !element?.open) element?.showModal();
-    if (!open && element?.open) element.close();
+    if (!element || element.open === open) return;
+    if (!open) {
+      element.close();
+      return;
+    }
+    element.showModal();
+    // By itself the focus would go to the first button, which closes.
+    element.querySelector<HTMLElement>("input:not([type=hidden]), textarea, select, h2")?.focus();
   }, [open]);
   return (
     <dialog
@@ -63,9 +69,9 @@ function Modal({ open, onClose, title, description, closeLabel, footer, children
     >
       {open ? (
         <>
-          <header className="safe-top flex items-start gap-4 px-6 pt-5 pb-4">
+          <header className="flex items-start gap-4 px-6 pt-[calc(env(safe-area-inset-top)+1.25rem)] pb-4">
             <div className="min-w-0 flex-1">
-              <h2 id={titleId} className="text-lg font-semibold text-balance">
+              <h2 id={titleId} tabIndex={-1} className="text-lg font-semibold text-balance outline-none">
                 {title}
               </h2>
               {description ? <div className="mt-1 text-sm text-ink-soft">{description}</div> : null}

@@ -6,11 +6,13 @@ export interface MeterProps {
   value: number;
   /** Written at the right end. */
   text: string;
+  /** Where being full is what it is for, a full bar is no warning. */
+  calm?: boolean;
 }
 
-export function Meter({ label, value, text }: MeterProps) {
+export function Meter({ label, value, text, calm = false }: MeterProps) {
   const share = Math.min(1, Math.max(0, value));
-  const tone = share >= 0.9 ? "stroke-error" : share >= 0.75 ? "stroke-warning" : "stroke-primary-500";
+  const tone = calm ? "stroke-primary-500" : share >= 0.9 ? "stroke-error" : share >= 0.75 ? "stroke-warning" : "stroke-primary-500";
   return (
     <div className="min-w-0">
       <div className="flex justify-between gap-3 text-[0.8125rem]">

@@ -1,3 +1,4 @@
+import { cache } from "@ai-orchestra/api/cache/cache";
 import { realtime } from "@ai-orchestra/api/realtime/client";
 import { followAgents, followTasks } from "@ai-orchestra/api/realtime/live-state";
 import { useQueryClient } from "@tanstack/react-query";
@@ -14,6 +15,7 @@ export function useLiveFeed(): void {
         const { conversation_id: id } = data as { conversation_id?: string };
         void client.invalidateQueries({ queryKey: ["conversations"] });
         void client.invalidateQueries({ queryKey: id ? ["messages", id] : ["messages"] });
+        void client.invalidateQueries({ queryKey: id ? ["conversation", id] : ["conversation"] });
       }),
       // Events were missed that nobody can replay: everything on the screen is read again.
       realtime.subscribe("feed.snapshot", () => {
@@ -21,6 +23,7 @@ export function useLiveFeed(): void {
       }),
     ];
     realtime.connect();
+    void cache.prune();
     return () => {
       for (const stop of stops) stop();
       realtime.disconnect();

@@ -67,10 +67,10 @@ export class Cache {
     });
   }
 
-  async #withDatabase<Value>(use: (database: IDBPDatabase) => Promise<Value>): Promise<Value | undefined> {
+  async #withDatabase<Value>(work: (database: IDBPDatabase) => Promise<Value>): Promise<Value | undefined> {
     try {
       const database = await this.#database;
-      return database ? await use(database) : undefined;
+      return database ? await work(database) : undefined;
     } catch {
       // A full or broken disk costs speed only.
       return undefined;

@@ -3,7 +3,7 @@
  * every loss is healed by a reconnect with full jitter that resumes after the last id, until `close` or a refusal.
  */
 import { createParser } from "eventsource-parser";
-import { ApiError, networkError, problemOf } from "../problem.ts";
+import { type ApiError, networkError, problemOf } from "../problem.ts";
 import { announceUnauthorized } from "../rest.ts";
 import { FEED_BACKOFF, fullJitter, pause } from "../retry.ts";
 
@@ -46,14 +46,15 @@ export function openSse(options: SseOptions): SseConnection {
     options.onEvent(event);
   };
 
+  const isClosed = () => closing.signal.aborted;
   const run = async () => {
-    for (let retries = 0; !closing.signal.aborted; retries += 1) {
+    for (let retries = 0; !isClosed(); retries += 1) {
       const opened = (latency: number) => {
         retries = 0;
         options.onOpen?.(latency);
       };
       const error = await connectOnce(options, { lastEventId, onEvent, onOpen: opened, closing: closing.signal });
-      if (closing.signal.aborted) return;
+      if (isClosed()) return;
       if (isRefusal(error)) {
         if (error.status === 401) announceUnauthorized();
         options.onRefused?.(error);

@@ -44,7 +44,7 @@ function Resources({ agent }: { agent: Agent }) {
   const { resources, slots, slots_in_use: used } = agent;
   return (
     <div className="grid gap-x-6 gap-y-4 sm:grid-cols-2">
-      <Meter label={t`Slots in use`} value={slots > 0 ? used / slots : 0} text={`${formatNumber(used)} / ${formatNumber(slots)}`} />
+      <Meter calm label={t`Slots in use`} value={slots > 0 ? used / slots : 0} text={`${formatNumber(used)} / ${formatNumber(slots)}`} />
       {resources ? (
         <>
           <Meter label={t`CPU`} value={resources.cpu_usage} text={formatPercent(resources.cpu_usage)} />

@@ -61,7 +61,7 @@ export function AgentsPage() {
       {shown?.length === 0 ? (
         <EmptyState icon={<BotIcon className="size-6" />} title={t`No agent here`} description={status ? t`No agent has this status now.` : t`Add one: it connects by itself and appears here.`} />
       ) : null}
-      <ul className="grid gap-4 xl:grid-cols-2">{shown?.map((agent) => <AgentCard key={agent.id} agent={agent} />)}</ul>
+      <ul className="grid grid-cols-1 gap-4 xl:grid-cols-2">{shown?.map((agent) => <AgentCard key={agent.id} agent={agent} />)}</ul>
       <EnrolDialog
         open={enrolling}
         onClose={() => {

@@ -20,7 +20,7 @@ export function OverviewPage() {
     <>
       <PageHeader title={t`Overview`} description={t`Live, every two seconds.`} />
       <Figures metrics={metrics} />
-      <div className="mt-6 grid items-start gap-6 lg:grid-cols-[minmax(0,1fr)_22rem]">
+      <div className="mt-6 grid grid-cols-1 items-start gap-6 lg:grid-cols-[minmax(0,1fr)_22rem]">
         <LatestTasks />
         <div className="flex flex-col gap-6">
           <Load metrics={metrics} />

@@ -25,7 +25,13 @@ export function Composer({ ref, onSend, onStop, tools, autoFocus }: ComposerProp
   const [text, setText] = useState("");
   const [sending, setSending] = useState(false);
   const box = useRef<HTMLTextAreaElement>(null);
-  useGrowing(box, text);
+  // Lets the box be as high as its text, up to the maximum that its style sets.
+  useLayoutEffect(() => {
+    const element = box.current;
+    if (!element) return;
+    element.style.height = "auto";
+    element.style.height = `${String(element.scrollHeight)}px`;
+  }, [text]);
   useImperativeHandle(ref, () => ({
     fill: (filled) => {
       setText(filled);
@@ -82,14 +88,4 @@ export function Composer({ ref, onSend, onStop, tools, autoFocus }: ComposerProp
       </div>
     </div>
   );
-}
-
-/** Lets the box be as high as its text, up to the maximum that its style sets. */
-function useGrowing(box: { current: HTMLTextAreaElement | null }, text: string) {
-  useLayoutEffect(() => {
-    const element = box.current;
-    if (!element) return;
-    element.style.height = "auto";
-    element.style.height = `${String(element.scrollHeight)}px`;
-  }, [box, text]);
 }

@@ -33,5 +33,5 @@ const lowlight = createLowlight({
 
 export function highlight(code: string, language: string): ReactNode {
   if (!lowlight.registered(language)) return code;
-  return toJsxRuntime(lowlight.highlight(language, code), { Fragment, jsx, jsxs });
+  return toJsxRuntime(lowlight.highlight(language, code), { Fragment, jsx, jsxs }) as ReactNode;
 }

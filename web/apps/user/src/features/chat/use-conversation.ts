@@ -30,6 +30,8 @@ export async function deliver(client: QueryClient, conversation: string, message
     update(client, conversation, (pages) => appended(pages, [turn.user_message, turn.assistant_message]));
     dropOutgoing(conversation);
     void client.invalidateQueries({ queryKey: ["conversations"] });
+    // The first message gives the conversation its title.
+    void client.invalidateQueries({ queryKey: ["conversation", conversation] });
   } catch (error) {
     setOutgoing(conversation, { ...message, error });
   }

@@ -52,7 +52,6 @@ export function useStickToEnd(sent: string | undefined): StickToEnd {
   const toEnd = useCallback(() => {
     const window = scroller.current;
     sticks.current = true;
-    setAtEnd(true);
     window?.scrollTo({ top: window.scrollHeight, behavior: "smooth" });
   }, []);
 

@@ -22,7 +22,7 @@ export function HomePage() {
         </p>
         <QuickActions />
       </section>
-      <div className="grid items-start gap-6 lg:grid-cols-[minmax(0,1fr)_22rem]">
+      <div className="grid grid-cols-1 items-start gap-6 lg:grid-cols-[minmax(0,1fr)_22rem]">
         <RecentSessions />
         <SystemStatus />
       </div>

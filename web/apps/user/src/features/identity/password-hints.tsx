@@ -8,7 +8,7 @@ export const LONGEST_PASSWORD = 256;
 /** Length is what makes a password strong; nothing else is demanded. */
 export function PasswordHints({ password, username }: { password: string; username: string }) {
   const { t } = useLingui();
-  const length = [...password].length;
+  const length = Array.from(password).length;
   const hints = [
     { met: length >= SHORTEST_PASSWORD, text: t`At least 8 characters` },
     { met: length >= 14, text: t`14 or more is better: a short sentence is easy to remember` },
