@@ -14,7 +14,7 @@ from orchestra.engines.testing import wait_until
 from orchestra.foundation.errors import Unavailable
 from orchestra.processes import logs
 from orchestra.processes.record import ProcessRecord
-from orchestra.processes.supervisor import HopelessStart, Program, Step, Supervisor
+from orchestra.processes.supervisor import HopelessStart, Program, Step, StepFailed, Supervisor
 
 pytestmark = pytest.mark.anyio
 FOREVER = "while :; do sleep 0.1; done"
@@ -140,6 +140,16 @@ async def test_a_step_that_fails_stops_everything_and_says_why(tmp_path: Path) -
     with pytest.raises(Unavailable, match="PostgreSQL does not answer"):
         await watched.run(watched.stop)
     assert not any(_lives(change.pid) for change in watched.changes)
+
+
+async def test_a_step_that_breaks_leaves_its_trace_in_a_log(tmp_path: Path) -> None:
+    async def break_down() -> None:
+        raise KeyError("unheard of")
+
+    watched = Watched(tmp_path, Step(name="schema", run=break_down))
+    with pytest.raises(StepFailed, match="The step `schema` failed: 'unheard of'"):
+        await watched.run(watched.stop)
+    assert "Traceback" in (tmp_path / "logs" / "schema.log").read_text()
 
 
 async def test_a_program_that_ignores_the_signal_is_killed(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ It knows nothing of what the programs are; `catalog` says that.
 import math
 import signal
 import subprocess
+import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,6 +58,10 @@ class Step:
     name: str
     run: Callable[[], Awaitable[None]]
     needs: tuple[str, ...] = ()
+
+
+class StepFailed(EngineError):
+    """Something that has to be done at the start could not be done."""
 
 
 class HopelessStart(EngineError):
@@ -158,7 +163,16 @@ class Supervisor:
 
     async def _do(self, step: Step, done: anyio.Event) -> None:
         await self._wait_ready(*step.needs)
-        await step.run()
+        try:
+            await step.run()
+        except OrchestraError:
+            raise
+        except Exception as error:
+            with logs.open_log(self._logs, step.name) as log:
+                log.write(traceback.format_exc().encode())
+            raise StepFailed(
+                f"The step `{step.name}` failed: {error}. See {self._logs / step.name}.log."
+            ) from error
         done.set()
 
     async def _keep(self, child: _Child) -> None:
