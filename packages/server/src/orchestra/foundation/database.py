@@ -62,7 +62,7 @@ class Transaction:
         await self._connection.executemany(sql, rows)
 
     @asynccontextmanager
-    async def savepoint(self) -> AsyncGenerator[None]:
+    async def savepoint(self) -> AsyncGenerator[None, None]:
         """Undoes what the block wrote if it raises, and leaves the rest as it is."""
         async with self._connection.transaction():
             yield

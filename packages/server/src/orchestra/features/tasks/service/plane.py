@@ -64,6 +64,7 @@ class Plane:
         self.sessions: dict[uuid.UUID, Session] = {}
         self.runs: dict[TaskId, Run] = {}
         self.is_stopping = False
+        self._detached = asyncio.Event()
         self.keeper = Keeper(
             database=database,
             bus=bus,
@@ -153,6 +154,7 @@ class Plane:
         if self.sessions.get(session.agent.id) is not session:
             return
         del self.sessions[session.agent.id]
+        self._detached.set()
         self.registry.disconnect(session.agent)
         self.dispatcher.forget(session.agent)
         orphans = [run for run in self.runs.values() if run.agent is session.agent]
@@ -221,6 +223,19 @@ class Plane:
 
     def take_back_soon(self, ending: Ending) -> None:
         self._guard.spawn(f"take back {ending.task_id}", self.take_back(ending))
+
+    async def drain(self, *, seconds: float) -> None:
+        """Asks all agents to connect elsewhere, and waits until they have, but not longer."""
+        for session in self.sessions.values():
+            session.agent.draining = True
+            session.drain("This control plane stops.")
+        try:
+            async with asyncio.timeout(seconds):
+                while self.sessions:
+                    self._detached.clear()
+                    await self._detached.wait()
+        except TimeoutError:
+            log.warning("agents did not move in time", count=len(self.sessions))
 
     async def close(self) -> None:
         await self.dispatcher.close()
