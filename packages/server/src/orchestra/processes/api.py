@@ -1,7 +1,8 @@
 """`api`: REST, feeds, `/v1` and the web applications, over HTTP behind the gateway."""
 
 import asyncio
-from collections.abc import Sequence
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,17 @@ import structlog
 from litestar.types import ControllerRouterHandler
 
 import orchestra
+from orchestra.features.agents import key_check
 from orchestra.features.audit import rest as audit_rest
+from orchestra.features.chat import Turns
+from orchestra.features.chat import rest as chat_rest
 from orchestra.features.events import Feeds, Outbox
 from orchestra.features.events import rest as events_rest
 from orchestra.features.identity import REVOKED, Identity
 from orchestra.features.identity import rest as identity_rest
+from orchestra.features.providers import Providers
+from orchestra.features.providers import rest as providers_rest
+from orchestra.features.tasks import Submitter, is_current_run, snapshot_source
 from orchestra.foundation import telemetry, web
 from orchestra.foundation.database import Database
 from orchestra.foundation.errors import OrchestraError
@@ -31,6 +38,8 @@ ROUTES: Sequence[ControllerRouterHandler] = (
     *identity_rest.routes,
     *audit_rest.routes,
     *events_rest.routes,
+    *providers_rest.routes,
+    *chat_rest.routes,
 )
 
 
@@ -41,7 +50,7 @@ def command(argv: list[str]) -> int:
     return serving.run(_main(settings))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Api:
     """A composed api: the ASGI application, and what has to be started and ended with it."""
 
@@ -50,6 +59,8 @@ class Api:
     feeds: Feeds
     outbox: Outbox
     identity: Identity
+    providers: Providers
+    submitter: Submitter
     health: health.Health
 
     async def start(self, bus: Bus) -> None:
@@ -60,14 +71,20 @@ class Api:
         """Takes the process out of the gateway, and ends the feeds."""
         self.health.is_draining = True
         await self.feeds.close("restart")
+        await self.submitter.close()
         await self.outbox.close()
+        await self.providers.close()
 
 
-def compose(settings: Settings, database: Database, bus: Bus) -> Api:
-    """Joins the features; nothing runs before `start`."""
-    identity = Identity(database, settings)
+async def compose(settings: Settings, database: Database, bus: Bus) -> Api:
+    """Joins the features; feeds do not run before `start`."""
+    identity = Identity(
+        database, settings, run_check(database), check_agent_key=key_check(database)
+    )
     outbox = Outbox(bus, database)
-    feeds = Feeds(bus, settings, authenticator=identity)
+    submitter = Submitter(database, bus, settings)
+    providers = await Providers.open(database, settings)
+    feeds = Feeds(bus, settings, authenticator=identity, task_snapshots=snapshot_source(database))
     state = health.Health(database, bus)
     parts: dict[str, Any] = {
         "database": database,
@@ -76,13 +93,36 @@ def compose(settings: Settings, database: Database, bus: Bus) -> Api:
         "outbox": outbox,
         "feeds": feeds,
         "identity": identity,
+        "providers": providers,
+        "submitter": submitter,
+        "turns": Turns(submitter, outbox, bus),
         "health": state,
     }
     framework = web.create_app(
         ROUTES, settings=settings, authenticator=identity, dependencies=parts
     )
     site = StaticSite(find_applications(Path(orchestra.__file__).parent))
-    return Api(Door(framework, site), parts, feeds, outbox, identity, state)
+    door = Door(framework, site)
+    return Api(
+        application=door,
+        parts=parts,
+        feeds=feeds,
+        outbox=outbox,
+        identity=identity,
+        providers=providers,
+        submitter=submitter,
+        health=state,
+    )
+
+
+def run_check(database: Database) -> Callable[[uuid.UUID, int], Awaitable[bool]]:
+    """How identity asks whether a lease is the present one of its task."""
+
+    async def check(task_id: uuid.UUID, epoch: int) -> bool:
+        async with database.transaction() as tx:
+            return await is_current_run(tx, task_id, epoch)
+
+    return check
 
 
 async def _main(settings: Settings) -> int:
@@ -92,7 +132,7 @@ async def _main(settings: Settings) -> int:
     except OrchestraError as error:
         log.critical("the api cannot start", error=error.message)
         return 1
-    api = compose(settings, database, bus)
+    api = await compose(settings, database, bus)
     await api.start(bus)
     log.info("the api listens", address=settings.api_listen)
     try:

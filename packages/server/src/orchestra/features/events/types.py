@@ -85,13 +85,14 @@ LiveSnapshot = Callable[[Actor], Awaitable[object]]
 class FeedItem(msgspec.Struct, gc=False):
     """One event as a reader gets it. `key` is None where it does not move the reader's cursor.
 
-    `subject` says whose it is in topics that hold many; `data` is JSON.
+    `owner` is the only person who may see it in a topic that many read, empty if all of them may;
+    `data` is JSON.
     """
 
     key: Key | None
     type: str
     data: bytes
-    subject: str = ""
+    owner: str = ""
     separator: str = ":"
 
     @property

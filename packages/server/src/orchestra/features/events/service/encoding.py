@@ -7,6 +7,8 @@ import msgspec
 from orchestra.features.events.types import FeedItem, Key, TopicSnapshot, parse_key
 from orchestra.foundation.errors import InvalidInput
 
+USER_SUBJECTS = "events.user."
+AGENT_SUBJECTS = "events.agent."
 HEARTBEAT = b": hb\n\n"
 
 
@@ -24,8 +26,22 @@ class _Typed(msgspec.Struct, gc=False):
     type: str
 
 
+class _Agent(msgspec.Struct, gc=False):
+    owner_id: str
+    shared: bool = True
+
+
+class _OfAgent(msgspec.Struct, gc=False):
+    agent: _Agent
+
+
+class _AgentEvent(msgspec.Struct, gc=False):
+    data: _OfAgent
+
+
 _window = msgspec.json.Decoder(_Window)
 _typed = msgspec.json.Decoder(_Typed)
+_agent_event = msgspec.json.Decoder(_AgentEvent)
 
 
 def task_items(payload: bytes) -> list[FeedItem]:
@@ -47,7 +63,20 @@ def live_item(payload: bytes, *, key: Key | None, subject: str) -> FeedItem | No
         kind = _typed.decode(payload).type
     except msgspec.MsgspecError:
         return None
-    return FeedItem(key, kind, payload, subject, "-")
+    return FeedItem(key, kind, payload, _owner(subject, payload), "-")
+
+
+def _owner(subject: str, payload: bytes) -> str:
+    """Who alone may see an event: the user of the subject, or the owner of a private agent."""
+    if subject.startswith(USER_SUBJECTS):
+        return subject[len(USER_SUBJECTS) :]
+    if not subject.startswith(AGENT_SUBJECTS):
+        return ""
+    try:
+        agent = _agent_event.decode(payload).data.agent
+    except msgspec.MsgspecError:
+        return ""
+    return "" if agent.shared else agent.owner_id
 
 
 def gap_items(since: Key | None, snapshot: TopicSnapshot) -> list[FeedItem]:

@@ -18,6 +18,9 @@ DEFAULT_TYPES = frozenset({"task.status", "task.finished", "conversation.updated
 # A reader that falls behind twice within this time cannot keep up at all.
 SLOW_SECONDS = 5.0
 
+# What administrators see of others; conversations are nobody else's business.
+FOR_ADMINISTRATORS = ("task.", "agent.")
+
 LiveTopic = StreamTopic | CurrentTopic
 
 
@@ -37,9 +40,11 @@ class LiveReader(Reader):
     __slots__ = (
         "_actor",
         "_gap_at",
+        "_is_admin",
         "_key",
         "_positions",
         "_snapshot",
+        "_user",
         "feed_id",
         "patterns",
         "topics",
@@ -60,6 +65,8 @@ class LiveReader(Reader):
         self.feed_id = feed_id
         self.patterns = patterns
         self._actor = actor
+        self._user = str(actor.user_id)
+        self._is_admin = actor.is_admin
         self._key = key
         self._snapshot = snapshot
         self._positions: list[int] | None = None
@@ -162,9 +169,9 @@ class LiveReader(Reader):
     def _may_see(self, item: FeedItem) -> bool:
         if not wants(self.patterns, item.type):
             return False
-        if item.type.startswith("task.") or not item.subject.startswith("events.user."):
+        if not item.owner or item.owner == self._user:
             return True
-        return item.subject.endswith(str(self._actor.user_id))
+        return self._is_admin and item.type.startswith(FOR_ADMINISTRATORS)
 
 
 @lru_cache(maxsize=4096)

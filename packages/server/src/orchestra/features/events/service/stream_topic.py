@@ -64,10 +64,11 @@ class StreamTopic(Topic):
         known = max(self._last.get(stored.subject, 0), floor[1] if floor else 0)
         return stored.previous is not None and stored.previous > known
 
-    def _append(self, item: FeedItem) -> None:
-        super()._append(item)
-        if item.key is not None:
-            self._last[item.subject] = item.key[1]
+    def _take(self, stored: Stored, *, is_repaired: bool) -> bool:
+        is_taken = super()._take(stored, is_repaired=is_repaired)
+        if is_taken:
+            self._last[stored.subject] = stored.sequence
+        return is_taken
 
     def _start_anew(self, first: list[FeedItem]) -> None:
         key = first[0].key
