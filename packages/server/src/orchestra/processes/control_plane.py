@@ -4,12 +4,13 @@ import asyncio
 import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import grpc.aio
 import structlog
+from grpc_health.v1 import health as grpc_health
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_health.v1.health import aio as health_aio
 from orchestra_protocol.agent_pb2_grpc import (
     ModernAgentServiceServicer,
     add_ModernAgentServiceServicer_to_server,
@@ -54,23 +55,6 @@ def command(argv: list[str]) -> int:
     return serving.run(_main(settings))
 
 
-class Service(ModernAgentServiceServicer):
-    """All rpcs of the contract, each from the feature that has it."""
-
-    def __init__(self, agent_rpcs: AgentRpcs, task_rpcs: TaskRpcs) -> None:
-        # Assigned, since the generated base names parameters that nobody passes by name.
-        rpcs: dict[str, Any] = {
-            "RegisterAgent": agent_rpcs.RegisterAgent,
-            "StreamHeartbeat": agent_rpcs.StreamHeartbeat,
-            "ListAgents": agent_rpcs.ListAgents,
-            "GetRealTimeMetrics": agent_rpcs.GetRealTimeMetrics,
-            "AssignTask": task_rpcs.AssignTask,
-            "TaskBidirectionalStream": task_rpcs.TaskBidirectionalStream,
-        }
-        for name, method in rpcs.items():
-            setattr(self, name, method)
-
-
 @dataclass(frozen=True, slots=True)
 class ControlPlane:
     """A composed control plane; nothing runs before `start`."""
@@ -85,7 +69,7 @@ class ControlPlane:
     submitter: Submitter
     identity: Identity
     tasks: TaskRpcs
-    health: health_aio.HealthServicer
+    health: Any
     server: grpc.aio.Server
     guard: Guard = field(default_factory=Guard)
 
@@ -152,8 +136,8 @@ def compose(settings: Settings, database: Database, bus: Bus) -> ControlPlane:
         registry=registry,
         system_metrics=lambda: metrics.newest,
     )
-    add_ModernAgentServiceServicer_to_server(Service(agent_rpcs, task_rpcs), server)
-    health = health_aio.HealthServicer()
+    add_ModernAgentServiceServicer_to_server(_service(agent_rpcs, task_rpcs), server)
+    health: Any = cast("Any", grpc_health).aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health, server)  # pyright: ignore[reportUnknownMemberType]
     presence = Presence(registry, database, bus, control_plane_id=plane.id)
     return ControlPlane(
@@ -170,6 +154,19 @@ def compose(settings: Settings, database: Database, bus: Bus) -> ControlPlane:
         health=health,
         server=server,
     )
+
+
+def _service(agent_rpcs: AgentRpcs, task_rpcs: TaskRpcs) -> ModernAgentServiceServicer:
+    """All rpcs of the contract, each from the feature that has it."""
+    rpcs = SimpleNamespace(
+        RegisterAgent=agent_rpcs.RegisterAgent,
+        StreamHeartbeat=agent_rpcs.StreamHeartbeat,
+        ListAgents=agent_rpcs.ListAgents,
+        GetRealTimeMetrics=agent_rpcs.GetRealTimeMetrics,
+        AssignTask=task_rpcs.AssignTask,
+        TaskBidirectionalStream=task_rpcs.TaskBidirectionalStream,
+    )
+    return cast("ModernAgentServiceServicer", rpcs)
 
 
 async def _main(settings: Settings) -> int:
