@@ -159,7 +159,7 @@ def test_a_supervisor_that_is_killed_leaves_no_orphan_and_can_be_started_again(
 ) -> None:
     former = running.processes()
     os.kill(running.record().supervisor.pid, signal.SIGKILL)
-    assert wait_until(lambda: not any(process.is_alive for process in former), seconds=20)
+    assert wait_until(lambda: not any(process.is_alive for process in former), seconds=20), former
     running.up()
     assert running.is_ready()
 

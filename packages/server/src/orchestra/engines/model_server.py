@@ -28,6 +28,11 @@ def main() -> None:
     parameters.n_parallel = SLOTS
     parameters.n_ctx = SLOTS * CONTEXT_TOKENS
     parameters.cpuparams.n_threads = int(threads)
+    # What a caller does not choose. At llama.cpp's own 0.8 this small model answered 4 of 10 simple
+    # questions, at 0.2 it answered 9; the penalty ends its endless rows of one sign.
+    parameters.sampling.temp = 0.2
+    parameters.sampling.top_p = 0.9
+    parameters.sampling.penalty_repeat = 1.1
     parameters.warmup = False
     parameters.ui = False
     # Prompts it has seen stay in memory, to answer the next turn of a chat sooner; the default is 8

@@ -1,6 +1,7 @@
 """NATS with JetStream for one machine: loopback only, one password, files on disk."""
 
 import json
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,7 +34,9 @@ class Nats:
 
     def command(self) -> Command:
         return Command(
-            argv=(str(nats_server()), "--config", str(self.configuration)), directory=self.directory
+            argv=(str(nats_server()), "--config", str(self.configuration)),
+            directory=self.directory,
+            death_signal=signal.SIGTERM,
         )
 
     def is_ready(self) -> bool:

@@ -119,6 +119,7 @@ class Postgres:
             identity=self.identity,
             # Fast shutdown: sessions end, nothing committed is lost.
             stop_signal=signal.SIGINT,
+            death_signal=signal.SIGINT,
         )
 
 

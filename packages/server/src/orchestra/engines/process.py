@@ -21,7 +21,9 @@ PREPARE_SECONDS = 60.0
 class Command:
     """How to start a program, and how it wants to be told to stop.
 
-    `sockets` are those it will make: one that a killed predecessor left would be in its way.
+    `death_signal` is what it gets when this process is killed: nobody would be there to insist, so
+    it is one that cannot be ignored, except for engines that write. `sockets` are those it will
+    make: one that a killed predecessor left would be in its way.
     """
 
     argv: tuple[str, ...]
@@ -30,12 +32,13 @@ class Command:
     identity: Identity = SAME
     stop_signal: signal.Signals = signal.SIGTERM
     stop_seconds: float = 10.0
+    death_signal: signal.Signals = signal.SIGKILL
     sockets: tuple[Path, ...] = ()
 
     @property
     def launch_argv(self) -> list[str]:
         """With the launcher in front, so that the program dies with this process."""
-        return [*prefix(self.identity, signal_number=self.stop_signal), *self.argv]
+        return [*prefix(self.identity, signal_number=self.death_signal), *self.argv]
 
     @property
     def full_environment(self) -> dict[str, str]:
