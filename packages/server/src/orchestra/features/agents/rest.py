@@ -1,0 +1,123 @@
+"""Agents over REST: lists, one agent, enrolment, and forgetting one that is gone."""
+
+import shlex
+import uuid
+
+from litestar import delete, get, post
+from litestar.connection import Request
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, JSONBody
+from litestar.types import ControllerRouterHandler
+
+from orchestra.features.agents.repository import AgentFilter
+from orchestra.features.agents.schemas import (
+    EnrolledView,
+    EnrolmentRequest,
+    EnrolmentView,
+    EnrolRequest,
+)
+from orchestra.features.agents.service import enrolment, registration
+from orchestra.features.agents.types import Agent, AgentStatus
+from orchestra.foundation.auth import PUBLIC, Actor, Permission, require
+from orchestra.foundation.database import Database
+from orchestra.foundation.settings import Settings
+from orchestra.foundation.web import (
+    Page,
+    client_ip,
+    decode_cursor,
+    encode_cursor,
+    page_limit,
+    policy,
+)
+
+ActorArg = NamedDependency[Actor]
+DatabaseArg = NamedDependency[Database]
+SettingsArg = NamedDependency[Settings]
+
+
+@get("/api/agents", opt=policy(require(Permission.AGENTS_READ)), tags=["agents"])
+async def list_agents(
+    actor: ActorArg,
+    database: DatabaseArg,
+    status: FromQuery[list[AgentStatus] | None] = None,
+    capability: FromQuery[list[str] | None] = None,
+    limit: FromQuery[int | None] = None,
+    cursor: FromQuery[str | None] = None,
+) -> Page[Agent]:
+    """Your agents and the shared ones, by name; `status` and `capability` may be given repeatedly."""
+    wanted = AgentFilter(
+        viewer=registration.viewer_of(actor),
+        statuses=status,
+        capabilities=capability,
+        after=_after(cursor),
+        limit=page_limit(limit),
+    )
+    async with database.transaction() as tx:
+        found = await registration.find(tx, wanted)
+    items = found[: wanted.limit]
+    more = encode_cursor(items[-1].name, str(items[-1].id)) if len(found) > len(items) else None
+    return Page(items=items, next_cursor=more)
+
+
+@get("/api/agents/{agent_id:uuid}", opt=policy(require(Permission.AGENTS_READ)), tags=["agents"])
+async def get_agent(actor: ActorArg, database: DatabaseArg, agent_id: FromPath[uuid.UUID]) -> Agent:
+    """One agent."""
+    async with database.transaction() as tx:
+        return await registration.visible(tx, actor, agent_id)
+
+
+@delete(
+    "/api/agents/{agent_id:uuid}", opt=policy(require(Permission.AGENTS_CONNECT)), tags=["agents"]
+)
+async def forget_agent(
+    actor: ActorArg, database: DatabaseArg, agent_id: FromPath[uuid.UUID]
+) -> None:
+    """Forgets an agent that is offline and revokes its keys."""
+    async with database.transaction() as tx:
+        await registration.forget(tx, actor, agent_id)
+
+
+@post("/api/agents/enrolments", opt=policy(require(Permission.AGENTS_CONNECT)), tags=["agents"])
+async def create_enrolment(
+    actor: ActorArg,
+    database: DatabaseArg,
+    settings: SettingsArg,
+    data: JSONBody[EnrolmentRequest],
+) -> EnrolmentView:
+    """A token with which one agent can join as yours, once, within fifteen minutes."""
+    async with database.transaction() as tx:
+        token, expires_at = await enrolment.invite(tx, actor, data.name)
+    words = ["orchestra", "agent", "enroll", settings.base_url, token]
+    words += ["--name", data.name] if data.name else []
+    return EnrolmentView(token=token, expires_at=expires_at, command=shlex.join(words))
+
+
+@post("/api/agents/enrol", opt=policy(PUBLIC), status_code=200, tags=["agents"])
+async def enrol(
+    request: Request[object, object, object],
+    database: DatabaseArg,
+    settings: SettingsArg,
+    data: JSONBody[EnrolRequest],
+) -> EnrolledView:
+    """Exchanges a token for the agent's own key."""
+    async with database.transaction() as tx:
+        key = await enrolment.enrol(tx, data.token, data.name, ip=client_ip(request))
+    return EnrolledView(
+        agent_key=key, grpc_url=settings.base_url, model_base_url=f"{settings.base_url}/v1"
+    )
+
+
+def _after(cursor: str | None) -> tuple[str, uuid.UUID] | None:
+    if cursor is None:
+        return None
+    name, agent_id = decode_cursor(cursor, str, str)
+    return name, uuid.UUID(agent_id)
+
+
+routes: list[ControllerRouterHandler] = [
+    list_agents,
+    get_agent,
+    forget_agent,
+    create_enrolment,
+    enrol,
+]
