@@ -2,6 +2,7 @@
 
 import shlex
 import uuid
+from typing import Any
 
 from litestar import delete, get, post
 from litestar.connection import Request
@@ -44,7 +45,7 @@ async def list_agents(
     limit: FromQuery[int | None] = None,
     cursor: FromQuery[str | None] = None,
 ) -> Page[Agent]:
-    """Your agents and the shared ones, by name; `status` and `capability` may be given repeatedly."""
+    """Your agents and the shared ones, by name; filters may be given repeatedly."""
     wanted = AgentFilter(
         viewer=registration.viewer_of(actor),
         statuses=status,
@@ -87,14 +88,16 @@ async def create_enrolment(
     """A token with which one agent can join as yours, once, within fifteen minutes."""
     async with database.transaction() as tx:
         token, expires_at = await enrolment.invite(tx, actor, data.name)
-    words = ["orchestra", "agent", "enroll", settings.base_url, token]
-    words += ["--name", data.name] if data.name else []
-    return EnrolmentView(token=token, expires_at=expires_at, command=shlex.join(words))
+    # The command asks for the token, so that it does not end up in the shell's history.
+    words = ["orchestra", "agent", "enroll", settings.base_url, "--name", data.name or "NAME"]
+    return EnrolmentView(
+        token=enrolment.with_pin(token, settings), expires_at=expires_at, command=shlex.join(words)
+    )
 
 
 @post("/api/agents/enrol", opt=policy(PUBLIC), status_code=200, tags=["agents"])
 async def enrol(
-    request: Request[object, object, object],
+    request: Request[Any, Any, Any],
     database: DatabaseArg,
     settings: SettingsArg,
     data: JSONBody[EnrolRequest],

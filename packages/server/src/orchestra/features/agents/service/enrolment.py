@@ -1,6 +1,7 @@
 """How an agent on another machine gets its key: for a token that works once, and not for long."""
 
 import hashlib
+import ssl
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 
@@ -12,6 +13,7 @@ from orchestra.foundation import ids
 from orchestra.foundation.auth import ROLE_PERMISSIONS, Actor, ActorKind, Permission, Role
 from orchestra.foundation.database import Database, Transaction
 from orchestra.foundation.errors import FieldError, Forbidden, InvalidInput, Unauthenticated
+from orchestra.foundation.settings import Settings
 
 TOKEN_SECONDS = 15 * 60.0
 MAX_NAME = 100
@@ -36,6 +38,16 @@ async def invite(tx: Transaction, actor: Actor, name: str | None) -> tuple[str, 
         details={"expires_at": expires_at.isoformat()},
     )
     return token, expires_at
+
+
+def with_pin(token: str, settings: Settings) -> str:
+    """Names our self-signed certificate in the token, so that the agent trusts no other server."""
+    certificates = settings.data_dir / "certs"
+    is_ours = (certificates / "server.expires").exists()  # not one that the operator has brought
+    if not is_ours or not settings.base_url.startswith("https://"):
+        return token
+    der = ssl.PEM_cert_to_DER_cert((certificates / "server.crt").read_text())
+    return f"{token}.sha256-{hashlib.sha256(der).hexdigest()}"
 
 
 async def enrol(tx: Transaction, token: str, name: str, *, ip: str) -> str:
