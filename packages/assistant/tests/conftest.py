@@ -1,11 +1,9 @@
 """The assistant is tested on the real local model, and on an API that breaks on command."""
 
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
 from orchestra.engines.testing import RunningModel, start_model
-
 from orchestra_sdk.testing import ControlPlane
 
 

@@ -4,7 +4,6 @@ import asyncio
 
 import pytest
 from orchestra.engines.testing import RunningModel
-
 from orchestra_assistant.agent import make_agent
 from orchestra_sdk.testing import ControlPlane, TaskFailed, serving
 
@@ -88,6 +87,6 @@ async def test_a_turn_without_messages_is_invalid(
     plane: ControlPlane, given: dict[str, object]
 ) -> None:
     async with serving(make_agent(), plane):
-        with pytest.raises(TaskFailed, match="input.messages") as caught:
+        with pytest.raises(TaskFailed, match=r"input\.messages") as caught:
             await (await plane.submit("chat", given)).result()
     assert caught.value.code == "invalid_input"
