@@ -6,7 +6,7 @@ from typing import Annotated
 
 from litestar import delete, get, patch, post, put
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery, JSONBody, Parameter
+from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody
 from litestar.types import ControllerRouterHandler
 from msgspec import UNSET
 
@@ -39,7 +39,7 @@ OutboxArg = NamedDependency[Outbox]
 ProvidersArg = NamedDependency[Providers]
 TurnsArg = NamedDependency[Turns]
 IdempotencyKey = Annotated[
-    str | None, Parameter(header="Idempotency-Key", min_length=1, max_length=200)
+    str | None, HeaderParameter(name="Idempotency-Key", min_length=1, max_length=200)
 ]
 Id = FromPath[uuid.UUID]
 

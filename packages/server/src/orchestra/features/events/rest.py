@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from litestar import Request, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromQuery, JSONBody, Parameter
+from litestar.params import FromQuery, HeaderParameter, JSONBody
 from litestar.types import ControllerRouterHandler
 
 from orchestra.features.events.schemas import Subscribe, Subscribed
@@ -19,7 +19,7 @@ from orchestra.foundation.web import credential_of, policy
 AnyRequest = Request[Any, Any, Any]
 ActorArg = NamedDependency[Actor]
 DatabaseArg = NamedDependency[Database]
-LastEventId = Annotated[str | None, Parameter(header="Last-Event-ID", max_length=40)]
+LastEventId = Annotated[str | None, HeaderParameter(name="Last-Event-ID", max_length=60)]
 
 
 @get(
