@@ -173,6 +173,8 @@ class Plane:
         if message.type != pb.TASK_TYPE_EVENTS:
             if message.type == pb.TASK_TYPE_HELLO:
                 raise BadMessage("Hello comes once, as the first message.")
+            if message.type == pb.TASK_TYPE_DRAIN:  # it is stopping: it gets nothing new
+                session.agent.draining = True
             return
         batch = pb.TaskEvents()
         try:
