@@ -12,6 +12,7 @@ from litestar.types import ControllerRouterHandler
 
 import orchestra
 from orchestra.features.agents import key_check
+from orchestra.features.agents import rest as agents_rest
 from orchestra.features.audit import rest as audit_rest
 from orchestra.features.chat import Turns
 from orchestra.features.chat import rest as chat_rest
@@ -22,12 +23,13 @@ from orchestra.features.identity import rest as identity_rest
 from orchestra.features.providers import Providers
 from orchestra.features.providers import rest as providers_rest
 from orchestra.features.tasks import Submitter, is_current_run, snapshot_source
+from orchestra.features.tasks import rest as tasks_rest
 from orchestra.foundation import telemetry, web
 from orchestra.foundation.database import Database
 from orchestra.foundation.errors import OrchestraError
 from orchestra.foundation.messaging import Bus
 from orchestra.foundation.settings import Settings, load
-from orchestra.processes import connections, health, serving
+from orchestra.processes import connections, health, live, serving
 from orchestra.processes.door import Door
 from orchestra.processes.static import StaticSite, find_applications
 
@@ -39,6 +41,8 @@ ROUTES: Sequence[ControllerRouterHandler] = (
     *audit_rest.routes,
     *events_rest.routes,
     *providers_rest.routes,
+    *agents_rest.routes,
+    *tasks_rest.routes,
     *chat_rest.routes,
 )
 
@@ -84,7 +88,13 @@ async def compose(settings: Settings, database: Database, bus: Bus) -> Api:
     outbox = Outbox(bus, database)
     submitter = Submitter(database, bus, settings)
     providers = await Providers.open(database, settings)
-    feeds = Feeds(bus, settings, authenticator=identity, task_snapshots=snapshot_source(database))
+    feeds = Feeds(
+        bus,
+        settings,
+        authenticator=identity,
+        task_snapshots=snapshot_source(database),
+        live_snapshot=live.snapshot_source(database),
+    )
     state = health.Health(database, bus)
     parts: dict[str, Any] = {
         "database": database,

@@ -19,6 +19,7 @@ from orchestra.foundation.web import credential_of, policy
 
 CHECK_SECONDS = 2.0
 OK = "ok"
+JSON = b"application/json"
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 # The gateway adds these to everything that it lets in.
 GATEWAY_HEADERS = ("x-envoy-external-address", "x-forwarded-for", "x-forwarded-proto")
@@ -75,6 +76,32 @@ async def _check_streams(bus: Bus) -> None:
     found = set(json.loads(reply.data).get("streams") or ())
     if missing := {TASKS, EVENTS, METRICS, LOGS} - found:
         raise Unavailable(f"JetStream has no stream {', '.join(sorted(missing))}")
+
+
+def probes(state: Health) -> Callable[[Any, Any, Any], Awaitable[None]]:
+    """An ASGI application for a process that has no other: `/health`, `/ready` and `/metrics`.
+
+    It listens for its own machine only; the gateway does not lead here.
+    """
+
+    async def application(scope: Any, _receive: Any, send: Any) -> None:
+        status, kind, body = await _probe(state, scope["path"])
+        headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body, "more_body": False})
+
+    return application
+
+
+async def _probe(state: Health, path: str) -> tuple[int, bytes, bytes]:
+    if path == "/metrics":
+        return 200, telemetry.METRICS_CONTENT_TYPE.encode(), telemetry.render_metrics()
+    if path == "/health":
+        return 200, JSON, json.dumps({"status": OK}).encode()
+    if path != "/ready":
+        return 404, JSON, b"{}"
+    answer = await state.readiness()
+    return 200 if answer.is_ready else 503, JSON, json.dumps(answer.to_json()).encode()
 
 
 PROBE = policy(PUBLIC, any_host=True)

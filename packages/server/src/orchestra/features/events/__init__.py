@@ -12,6 +12,7 @@ from orchestra.features.events.service.outbox import Outbox
 from orchestra.features.events.types import (
     METRICS_TOPIC,
     FeedItem,
+    LiveSnapshot,
     SnapshotSource,
     TaskEvent,
     TopicSnapshot,
@@ -29,6 +30,7 @@ __all__ = [
     "FeedResponse",
     "Feeds",
     "History",
+    "LiveSnapshot",
     "Outbox",
     "SnapshotSource",
     "TaskEvent",

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from orchestra.foundation.database import Transaction
 from orchestra.foundation.messaging import Message
@@ -80,3 +81,7 @@ async def add_subscription(tx: Transaction, caller: str, event_type: str, *, lim
         caller,
         limit,
     )
+
+
+async def purge_subscriptions(tx: Transaction, *, before: datetime) -> None:
+    await tx.execute("DELETE FROM feed_subscriptions WHERE created_at < $1", before)

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery, JSONBody, Parameter
+from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody
 from litestar.types import ControllerRouterHandler
 
 from orchestra.features import agents
@@ -42,8 +42,8 @@ AnyRequest = Request[Any, Any, Any]
 ActorArg = NamedDependency[Actor]
 DatabaseArg = NamedDependency[Database]
 SubmitterArg = NamedDependency[Submitter]
-IdempotencyKey = Annotated[str | None, Parameter(header="Idempotency-Key")]
-LastEventId = Annotated[str | None, Parameter(header="Last-Event-ID", max_length=40)]
+IdempotencyKey = Annotated[str | None, HeaderParameter(name="Idempotency-Key", max_length=200)]
+LastEventId = Annotated[str | None, HeaderParameter(name="Last-Event-ID", max_length=60)]
 
 
 @post("/api/tasks", opt=policy(require(Permission.TASKS_WRITE)), status_code=202, tags=["tasks"])
