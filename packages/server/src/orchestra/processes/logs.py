@@ -10,6 +10,7 @@ from orchestra.engines.process import make_directory, unusable
 MAX_BYTES = 10 * 1024 * 1024
 TAIL_BYTES = 4096
 LAST_LINES = 5
+LONGEST_WORDS = 300
 
 
 def open_log(directory: Path, name: str) -> IO[bytes]:
@@ -42,7 +43,7 @@ def last_line(directory: Path, name: str) -> str:
     except OSError:
         return ""
     fatal = [line.partition("FATAL:")[2] for line in lines[-LAST_LINES:] if "FATAL:" in line]
-    return _plain((fatal or lines or [""])[-1].strip())
+    return _plain((fatal or lines or [""])[-1].strip())[:LONGEST_WORDS]
 
 
 def _plain(line: str) -> str:

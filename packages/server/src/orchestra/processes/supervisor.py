@@ -171,7 +171,7 @@ class Supervisor:
             with logs.open_log(self._logs, step.name) as log:
                 log.write(traceback.format_exc().encode())
             raise StepFailed(
-                f"The step `{step.name}` failed: {error}. See {self._logs / step.name}.log."
+                f"The step `{step.name}` failed, see {self._logs / step.name}.log: {error}"
             ) from error
         done.set()
 
@@ -245,8 +245,8 @@ class Supervisor:
         was_ready = child.ready.is_set() or not child.program.is_vital
         if child.failures >= HOPELESS_STARTS and not was_ready:
             raise HopelessStart(
-                f"{child.program.name} does not start: it {child.last_end}. "
-                f"See {self._logs / child.program.name}.log."
+                f"{child.program.name} does not start, see {self._logs / child.program.name}.log: "
+                f"it {child.last_end}"
             )
 
     async def _pause(self, child: _Child) -> None:
