@@ -112,7 +112,7 @@ async def test_a_program_that_never_becomes_ready_ends_the_start_with_its_last_w
     )
     watched = Watched(tmp_path, shell("healthy", FOREVER, tmp_path), broken)
     with pytest.raises(
-        HopelessStart, match="broken does not start, see .*: it ended with code 7: no such"
+        HopelessStart, match=r"broken does not start, see .*: it ended with code 7: no such"
     ):
         await watched.run(watched.stop)
     assert not any(_lives(change.pid) for change in watched.changes)
@@ -149,7 +149,7 @@ async def test_a_step_that_breaks_leaves_its_trace_in_a_log(tmp_path: Path) -> N
         raise KeyError("unheard of")
 
     watched = Watched(tmp_path, Step(name="schema", run=break_down))
-    with pytest.raises(StepFailed, match="The step `schema` failed, see .*: 'unheard of'"):
+    with pytest.raises(StepFailed, match=r"The step `schema` failed, see .*: 'unheard of'"):
         await watched.run(watched.stop)
     assert "Traceback" in (tmp_path / "logs" / "schema.log").read_text()
 
