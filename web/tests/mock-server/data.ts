@@ -7,7 +7,7 @@ export const PERMISSIONS = [
   "providers:manage", "users:manage", "keys:manage", "events:read", "audit:read", "system:read",
 ];
 
-const user = (id: string, username: string, display_name: string | null, role: User["role"], status: User["status"] = "active"): User => ({
+const user = (id: string, username: string, display_name: string, role: User["role"], status: User["status"] = "active"): User => ({
   id, username, display_name, email: `${username}@example.org`, avatar_url: null, role, status, preferences: {},
   created_at: ago(60 * 24 * 30), last_login_at: ago(12),
 });
@@ -16,7 +16,7 @@ export const users: User[] = [
   user("u1", "lin", "林晓", "admin"),
   user("u2", "maria", "Maria Santos", "member"),
   user("u3", "kenji", "Kenji Ito", "member"),
-  user("u4", "guest", null, "viewer", "disabled"),
+  user("u4", "guest", "", "viewer", "disabled"),
 ];
 
 const agent = (id: string, name: string, status: Agent["status"], slots: number, used: number, capabilities: string[], reason: string | null = null): Agent => ({
@@ -38,7 +38,7 @@ const task = (id: string, capability: string, taskState: Task["state"], minutes:
   id, capability, agent_id: "a1", agent_name: "assistant-1", state: taskState, priority: "normal", attempt: 1, max_attempts: 3, epoch: 2,
   input: { messages: [{ role: "user", content: "Hello" }] }, result: null, error: null, user_id: "u1", created_at: ago(minutes),
   started_at: taskState === "queued" ? null : ago(minutes - 0.01), finished_at: null, usage: null,
-  attempts: [{ attempt: 1, epoch: 2, agent_id: "a1", started_at: ago(minutes), ended_at: null, outcome: null, error: null }],
+  attempts: [{ attempt: 1, epoch: 2, agent_id: "a1", agent_name: "assistant-1", started_at: ago(minutes), ended_at: null, outcome: null, error: null }],
   ...extra,
 });
 

@@ -88,7 +88,7 @@ const models = () =>
 export const routes: Route[] = [
   route("POST", "/api/auth/link", ({ response, body }) => {
     if (body.token === "used") problem(response, 410, "link_used");
-    else json(response, { purpose: body.token === "in" ? "sign_in" : "first_admin", needs_account: body.token !== "in" });
+    else json(response, { purpose: body.token === "in" ? "sign_in" : "first_admin", needs_account: body.token !== "in", username: body.token === "in" ? "maria" : null, expires_at: new Date().toISOString() });
   }),
   route("POST", "/api/auth/setup", signIn),
   route("POST", "/api/auth/login", signIn),
@@ -134,9 +134,9 @@ export const routes: Route[] = [
   route("GET", "/api/audit", ({ response }) => {
     const at = new Date().toISOString();
     json(response, page([
-      { id: 3, at, actor: "lin", action: "user.updated", target: "user/u4", details: { status: "disabled" }, ip: "127.0.0.1", request_id: "r3" },
-      { id: 2, at, actor: "lin", action: "provider.created", target: "provider/p1", details: { name: "OpenAI" }, ip: "127.0.0.1", request_id: "r2" },
-      { id: 1, at, actor: "system", action: "login.created", target: "user/u1", details: null, ip: null, request_id: "r1" },
+      { id: 3, at, actor: { kind: "user", id: "u1", name: "lin" }, action: "user.updated", target: { kind: "user", id: "u4" }, details: { status: "disabled" }, ip: "127.0.0.1", request_id: "r3" },
+      { id: 2, at, actor: { kind: "user", id: "u1", name: "lin" }, action: "provider.created", target: { kind: "provider", id: "p1" }, details: { name: "OpenAI" }, ip: "127.0.0.1", request_id: "r2" },
+      { id: 1, at, actor: { kind: "system", id: "", name: "" }, action: "login.created", target: { kind: "user", id: "u1" }, details: {}, ip: "", request_id: "r1" },
     ]));
   }),
   route("GET", "/api/agents", ({ response }) => {

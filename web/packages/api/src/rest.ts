@@ -10,6 +10,9 @@ export const RETRIES = 3;
 /** A longer Retry-After is left to the person: nobody waits a minute for a spinner. */
 const LONGEST_WAIT_MS = 10_000;
 
+/** Refusals of what was just typed or clicked, not of the login that the browser has. */
+const ABOUT_THE_DOOR = new Set(["invalid_credentials", "invalid_link"]);
+
 type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
 
 export interface RequestOptions {
@@ -40,7 +43,7 @@ export async function request<Answer>(method: Method, path: string, options: Req
       return await once<Answer>(method, path, options);
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
-      if (error.status === 401 && error.code !== "invalid_credentials") announceUnauthorized();
+      if (error.status === 401 && !ABOUT_THE_DOOR.has(error.code)) announceUnauthorized();
       const wait = waitBefore(error, attempt);
       if (!repeatable || wait === undefined) throw error;
       await pause(wait, options.signal);

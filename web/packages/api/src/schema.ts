@@ -13,7 +13,8 @@ export interface Page<Item> {
 export interface User {
   id: string;
   username: string;
-  display_name: string | null;
+  /** Empty when none was chosen. */
+  display_name: string;
   email: string | null;
   avatar_url: string | null;
   role: Role;
@@ -34,7 +35,15 @@ export interface Session {
 
 export interface OneTimeLink {
   purpose: "first_admin" | "sign_in";
+  /** False: the account is there, and its owner only chooses a password. */
   needs_account: boolean;
+  username: string | null;
+  expires_at: string;
+}
+
+export interface InvitedUser extends User {
+  /** Shown once: with it the invited person chooses a password. */
+  link_token: string | null;
 }
 
 export interface Login {
@@ -61,14 +70,14 @@ export interface NewApiKey extends ApiKey {
 }
 
 export interface AuditEntry {
-  id: string | number;
+  id: number;
   at: string;
-  actor: unknown;
+  actor: { kind: string; id: string; name: string };
   action: string;
-  target: unknown;
-  details: Record<string, unknown> | null;
-  ip: string | null;
-  request_id: string | null;
+  target: { kind: string; id: string };
+  details: Record<string, unknown>;
+  ip: string;
+  request_id: string;
 }
 
 export type AgentStatus = "online" | "busy" | "draining" | "unhealthy" | "offline";
@@ -127,6 +136,7 @@ export interface Attempt {
   attempt: number;
   epoch: number;
   agent_id: string | null;
+  agent_name: string;
   started_at: string | null;
   ended_at: string | null;
   outcome: string | null;
@@ -172,7 +182,7 @@ export interface Message {
   content: string;
   task_id: string | null;
   state: MessageState;
-  error: TaskError | string | null;
+  error: TaskError | null;
   usage: Usage | null;
   model: string | null;
   created_at: string;

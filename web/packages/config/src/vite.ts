@@ -3,6 +3,7 @@ import { lingui } from "@lingui/vite-plugin";
 import tailwindcss from "@tailwindcss/vite";
 import react from "@vitejs/plugin-react";
 import type { UserConfig } from "vite";
+import { precompress } from "./precompress.ts";
 import { themeScript } from "./theme-script.ts";
 
 const API = process.env.ORCHESTRA_API ?? "http://localhost:8080";
@@ -22,7 +23,7 @@ const CHUNKS = [
 export function appConfig(app: { base: string }): UserConfig {
   return {
     base: app.base,
-    plugins: [lingui({ macroTransform: true }), react(), tailwindcss(), themeScript()],
+    plugins: [lingui({ macroTransform: true }), react(), tailwindcss(), themeScript(), precompress()],
     build: {
       target: "es2022",
       // Nothing becomes a data: URL, so that every file is cached by its hash.

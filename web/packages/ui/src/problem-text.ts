@@ -1,4 +1,5 @@
-/** A failed request in words that say what to do next; a feature words its own codes before it asks here. */
+/** A failed request in words that say what to do next. */
+import { i18n, type MessageDescriptor } from "@lingui/core";
 import { t } from "@lingui/core/macro";
 
 interface Problem {
@@ -9,8 +10,25 @@ interface Problem {
   fields?: readonly { message: string }[];
 }
 
+let knownWords: Readonly<Record<string, MessageDescriptor>> = {};
+
+/** An app brings the words for the codes of its business, once, at its start. */
+export function learnProblemWords(words: Readonly<Record<string, MessageDescriptor>>): void {
+  knownWords = words;
+}
+
+/** The app's words for a code, if it has any. */
+export function wordsFor(code: string): string | undefined {
+  const words = knownWords[code];
+  return words ? i18n._(words) : undefined;
+}
+
 export function problemText(error: unknown): string {
   if (!isProblem(error)) return t`Something went wrong. Please try again.`;
+  return wordsFor(error.code) ?? byStatus(error);
+}
+
+function byStatus(error: Problem): string {
   switch (error.status) {
     case 0:
       return error.code === "timeout"

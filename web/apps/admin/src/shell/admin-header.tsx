@@ -1,5 +1,5 @@
 import { endSession } from "@ai-orchestra/api/end-session";
-import { useUser } from "@ai-orchestra/api/stores/user";
+import { nameOf, useUser } from "@ai-orchestra/api/stores/user";
 import { Avatar } from "@ai-orchestra/ui/avatar";
 import { Badge } from "@ai-orchestra/ui/badge";
 import { BrandMark } from "@ai-orchestra/ui/brand";
@@ -37,7 +37,7 @@ function ProfileMenu() {
   const client = useQueryClient();
   const profile = useUser((user) => user.profile);
   if (!profile) return null;
-  const name = profile.display_name ?? profile.username;
+  const name = nameOf(profile);
   const leave = async () => {
     await endSession(client, "sign-out");
     location.assign("/login");

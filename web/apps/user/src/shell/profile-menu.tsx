@@ -1,5 +1,5 @@
 import { endSession } from "@ai-orchestra/api/end-session";
-import { useMay, useUser } from "@ai-orchestra/api/stores/user";
+import { nameOf, useMay, useUser } from "@ai-orchestra/api/stores/user";
 import { Avatar } from "@ai-orchestra/ui/avatar";
 import { LayoutDashboardIcon, LogOutIcon, SettingsIcon } from "@ai-orchestra/ui/icons";
 import { Menu, MenuItem, MenuSeparator } from "@ai-orchestra/ui/menu";
@@ -16,7 +16,7 @@ export function ProfileMenu() {
   const profile = useUser((user) => user.profile);
   const isAdmin = useMay("system:read");
   if (!profile) return null;
-  const name = profile.display_name ?? profile.username;
+  const name = nameOf(profile);
   const leave = async () => {
     try {
       await endSession(client, "sign-out");

@@ -1,18 +1,17 @@
 import { request } from "../rest.ts";
-import type { ApiKey, AuditEntry, Login, Me, NewApiKey, OneTimeLink, Page, Role, Session, User } from "../schema.ts";
+import type { ApiKey, AuditEntry, InvitedUser, Login, Me, NewApiKey, OneTimeLink, Page, Role, Session, User } from "../schema.ts";
 
 export interface NewAccount {
   token: string;
-  username: string;
+  /** For the first administrator only; an invited person has one. */
+  username?: string;
   display_name?: string;
   password: string;
 }
 
 export interface NewUser {
   username: string;
-  password: string;
   display_name?: string;
-  email?: string;
   role: Role;
 }
 
@@ -21,7 +20,6 @@ export type MePatch = Partial<Pick<User, "display_name" | "email" | "preferences
 
 export const checkLink = (token: string) => request<OneTimeLink>("POST", "/api/auth/link", { body: { token } });
 export const setUp = (account: NewAccount) => request<Session>("POST", "/api/auth/setup", { body: account });
-export const signInByLink = (token: string) => request<Session>("POST", "/api/auth/login", { body: { token } });
 export const signIn = (username: string, password: string) =>
   request<Session>("POST", "/api/auth/login", { body: { username, password } });
 export const signOut = () => request<undefined>("POST", "/api/auth/logout", { body: {} });
@@ -40,7 +38,8 @@ export const createKey = (key: { name: string; scopes: string[]; expires_in_days
 export const revokeKey = (id: string) => request<undefined>("DELETE", `/api/keys/${id}`);
 
 export const listUsers = (cursor?: string) => request<Page<User>>("GET", "/api/users", { query: { cursor, limit: 50 } });
-export const createUser = (user: NewUser) => request<User>("POST", "/api/users", { body: user });
+export const createUser = (user: NewUser) => request<InvitedUser>("POST", "/api/users", { body: user });
+export const inviteAgain = (id: string) => request<InvitedUser>("POST", `/api/users/${id}/link`, { body: {} });
 export const patchUser = (id: string, patch: UserPatch) => request<User>("PATCH", `/api/users/${id}`, { body: patch });
 
 export const listAudit = (cursor?: string) =>

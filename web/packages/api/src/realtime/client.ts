@@ -8,7 +8,7 @@ import { useConnection } from "../stores/connection.ts";
 import { noteAgents, noteTask, type LiveTask } from "../stores/realtime.ts";
 import { Handlers, type Handler } from "./handlers.ts";
 import { openSse, type SseConnection, type SseEvent } from "./sse.ts";
-import { reconnectTaskStreams } from "./task-stream.ts";
+import { reconnectTaskStreams, restartTaskStreams } from "./task-stream.ts";
 
 const DEFAULT_TYPES = new Set(["task.status", "task.finished", "conversation.updated"]);
 /** Types that the client itself makes of what the feed says about itself. */
@@ -38,7 +38,7 @@ class RealtimeClient {
         this.disconnect();
       },
     });
-    addEventListener("online", this.#hurry);
+    addEventListener("online", this.#back);
     addEventListener("offline", this.#lost);
   }
 
@@ -46,7 +46,7 @@ class RealtimeClient {
     this.#connection?.close();
     this.#connection = undefined;
     this.#feedId = undefined;
-    removeEventListener("online", this.#hurry);
+    removeEventListener("online", this.#back);
     removeEventListener("offline", this.#lost);
     useConnection.setState({ status: "disconnected", latency: undefined, retryCount: 0 });
   }
@@ -57,10 +57,9 @@ class RealtimeClient {
     return unsubscribe;
   }
 
-  /** Takes the next try now instead of after the wait. */
-  readonly #hurry = (): void => {
-    this.#connection?.reconnectNow();
-    reconnectTaskStreams();
+  readonly #back = (): void => {
+    this.#connection?.restart();
+    restartTaskStreams();
   };
 
   readonly #lost = (): void => {
@@ -70,8 +69,7 @@ class RealtimeClient {
   readonly #onEvent = (event: SseEvent): void => {
     if (event.type === "ready") this.#ready(event);
     else if (event.type === "snapshot") this.#snapshot(event);
-    else if (event.type === "closing") this.#hurry();
-    else if (event.type !== "gap") this.#dispatch(event);
+    else if (event.type !== "gap" && event.type !== "closing") this.#dispatch(event);
   };
 
   #ready(event: SseEvent): void {

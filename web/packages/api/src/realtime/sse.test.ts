@@ -99,6 +99,22 @@ test("reconnecting now ends the wait", async () => {
   });
 });
 
+test("a restart drops what is connected and resumes at once", async () => {
+  const retried = vi.fn();
+  const events = await open((_request, response, count) => {
+    stream(response, `id: 1:${String(count)}\ndata: {}\n\n`);
+  }, { onRetry: retried });
+  await vi.waitFor(() => {
+    expect(events).toHaveLength(1);
+  });
+  connection?.restart();
+  await vi.waitFor(() => {
+    expect(events).toHaveLength(2);
+  });
+  expect(server?.requests[1]?.headers["last-event-id"]).toBe("1:1");
+  expect(retried).not.toHaveBeenCalled();
+});
+
 test("a closed connection stays closed", async () => {
   const events = await open((_request, response) => {
     stream(response, "data: {}\n\n");

@@ -33,13 +33,16 @@ export interface SseOptions {
 
 export interface SseConnection {
   close: () => void;
-  /** Ends the current wait: used when the browser says that the network is back. */
+  /** Takes the next try now if it is waiting for one. */
   reconnectNow: () => void;
+  /** Drops the connection, dead or alive, and connects anew: the network has changed under it. */
+  restart: () => void;
 }
 
 export function openSse(options: SseOptions): SseConnection {
   const closing = new AbortController();
   let waiting = new AbortController();
+  let reading = new AbortController();
   let lastEventId = options.lastEventId;
   const onEvent = (event: SseEvent) => {
     if (event.id !== undefined) lastEventId = event.id;
@@ -53,13 +56,16 @@ export function openSse(options: SseOptions): SseConnection {
         retries = 0;
         options.onOpen?.(latency);
       };
-      const error = await connectOnce(options, { lastEventId, onEvent, onOpen: opened, closing: closing.signal });
+      reading = new AbortController();
+      const ends = AbortSignal.any([reading.signal, closing.signal]);
+      const error = await connectOnce(options, { lastEventId, onEvent, onOpen: opened, closing: ends });
       if (isClosed()) return;
       if (isRefusal(error)) {
         if (error.status === 401) announceUnauthorized();
         options.onRefused?.(error);
         return;
       }
+      if (reading.signal.aborted) continue;
       options.onRetry?.(retries + 1, error);
       waiting = new AbortController();
       const wait = error.retryAfter === undefined ? fullJitter(retries, FEED_BACKOFF, options.random) : error.retryAfter * 1000;
@@ -72,6 +78,10 @@ export function openSse(options: SseOptions): SseConnection {
       closing.abort();
     },
     reconnectNow: () => {
+      waiting.abort();
+    },
+    restart: () => {
+      reading.abort();
       waiting.abort();
     },
   };

@@ -37,9 +37,9 @@ export class TaskStream {
 
   readonly snapshot = (): TaskProgress => this.#shown;
 
-  readonly reconnectNow = (): void => {
-    this.#connection?.reconnectNow();
-  };
+  get connection(): SseConnection | undefined {
+    return this.#connection;
+  }
 
   #open(): SseConnection {
     return openSse({
@@ -71,9 +71,14 @@ export class TaskStream {
 
 const streams = new Map<string, TaskStream>();
 
-/** The network is back: streams that wait for their next try take it now. */
+/** The live feed is back, so streams that wait for their next try take it now. */
 export function reconnectTaskStreams(): void {
-  for (const stream of streams.values()) stream.reconnectNow();
+  for (const stream of streams.values()) stream.connection?.reconnectNow();
+}
+
+/** The network has changed: what was connected may be dead without knowing it. */
+export function restartTaskStreams(): void {
+  for (const stream of streams.values()) stream.connection?.restart();
 }
 
 /** The stream of this task, opened where the reader stands; later readers join the one that runs. */

@@ -21,6 +21,16 @@ export function forgetUser(): void {
   useUser.setState(NOBODY, true);
 }
 
+/** What to call somebody. */
+export function nameOf(user: Pick<User, "display_name" | "username">): string {
+  return user.display_name === "" ? user.username : user.display_name;
+}
+
+/** What to call the signed-in user; empty while nobody is. */
+export function useMyName(): string {
+  return useUser((user) => (user.profile ? nameOf(user.profile) : ""));
+}
+
 export function useMay(permission: Permission): boolean {
   return useUser((user) => user.permissions.includes(permission));
 }

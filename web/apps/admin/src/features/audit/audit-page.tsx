@@ -11,7 +11,6 @@ import { useTitle } from "@ai-orchestra/ui/use-title.ts";
 import { Trans, useLingui } from "@lingui/react/macro";
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { PageHeader } from "../../shell/page-header.tsx";
-import { named } from "./named.ts";
 
 export function AuditPage() {
   const { t } = useLingui();
@@ -48,7 +47,7 @@ export function AuditPage() {
 }
 
 function Entry({ entry }: { entry: AuditEntry }) {
-  const details = Object.entries(entry.details ?? {});
+  const details = Object.entries(entry.details);
   return (
     <li className="flex flex-wrap items-baseline gap-x-5 gap-y-1 px-5 py-3.5 text-sm">
       <time dateTime={entry.at} className="w-44 shrink-0 text-[0.8125rem] text-ink-faint tabular-nums">
@@ -56,9 +55,9 @@ function Entry({ entry }: { entry: AuditEntry }) {
       </time>
       <div className="min-w-0 flex-1 basis-64">
         <p className="flex flex-wrap gap-x-2">
-          <span className="font-medium">{named(entry.actor)}</span>
+          <span className="font-medium">{entry.actor.name || entry.actor.kind}</span>
           <code className="font-mono text-[0.8125rem] text-accent-text">{entry.action}</code>
-          <span className="truncate text-ink-soft">{named(entry.target)}</span>
+          <span className="truncate text-ink-soft">{`${entry.target.kind} ${entry.target.id}`}</span>
         </p>
         {details.length > 0 ? (
           <p className="mt-0.5 truncate font-mono text-xs text-ink-faint">{details.map(([name, value]) => `${name}=${JSON.stringify(value)}`).join("  ")}</p>

@@ -1,11 +1,9 @@
 import type { Attempt } from "@ai-orchestra/api/schema";
 import { formatDuration, formatNumber, formatTime } from "@ai-orchestra/ui/format.ts";
 import { Trans, useLingui } from "@lingui/react/macro";
-import { useRealtime } from "@ai-orchestra/api/stores/realtime";
 
 export function TaskAttempts({ attempts }: { attempts: readonly Attempt[] }) {
   const { t } = useLingui();
-  const agents = useRealtime((state) => state.agents);
   if (attempts.length === 0) return null;
   return (
     <section>
@@ -15,7 +13,7 @@ export function TaskAttempts({ attempts }: { attempts: readonly Attempt[] }) {
       <ol className="flex flex-col divide-y divide-line rounded-xl border border-line">
         {attempts.map((attempt) => {
           const number = formatNumber(attempt.attempt);
-          const agent = attempt.agent_id ? (agents[attempt.agent_id]?.name ?? attempt.agent_id.slice(0, 8)) : t`no agent`;
+          const agent = attempt.agent_name || t`no agent`;
           const seconds = attempt.started_at && attempt.ended_at ? (Date.parse(attempt.ended_at) - Date.parse(attempt.started_at)) / 1000 : undefined;
           const facts = [
             attempt.started_at ? formatTime(attempt.started_at) : undefined,

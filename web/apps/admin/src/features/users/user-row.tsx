@@ -1,20 +1,24 @@
-import { patchUser, type UserPatch } from "@ai-orchestra/api/endpoints/identity";
-import type { User } from "@ai-orchestra/api/schema";
-import { useUser } from "@ai-orchestra/api/stores/user";
+import { inviteAgain, patchUser, type UserPatch } from "@ai-orchestra/api/endpoints/identity";
+import type { InvitedUser, User } from "@ai-orchestra/api/schema";
+import { nameOf, useUser } from "@ai-orchestra/api/stores/user";
 import { Avatar } from "@ai-orchestra/ui/avatar";
 import { Badge } from "@ai-orchestra/ui/badge";
 import { Button } from "@ai-orchestra/ui/button";
+import { Dialog } from "@ai-orchestra/ui/dialog";
 import { formatRelative } from "@ai-orchestra/ui/format.ts";
 import { Select } from "@ai-orchestra/ui/input";
 import { problemText } from "@ai-orchestra/ui/problem-text.ts";
 import { toast } from "@ai-orchestra/ui/toast";
 import { Trans, useLingui } from "@lingui/react/macro";
 import { useQueryClient } from "@tanstack/react-query";
+import { useState } from "react";
+import { InviteLink } from "./invite-link.tsx";
 import { asRole, ROLES } from "./roles.ts";
 
 export function UserRow({ user }: { user: User }) {
   const { t, i18n } = useLingui();
   const client = useQueryClient();
+  const [invited, setInvited] = useState<InvitedUser>();
   const myself = useUser((state) => state.profile?.id === user.id);
   const change = async (patch: UserPatch) => {
     try {
@@ -24,7 +28,17 @@ export function UserRow({ user }: { user: User }) {
       toast.error(problemText(error));
     }
   };
-  const name = user.display_name ?? user.username;
+  const invite = async () => {
+    try {
+      setInvited(await inviteAgain(user.id));
+    } catch (error) {
+      toast.error(problemText(error));
+    }
+  };
+  const close = () => {
+    setInvited(undefined);
+  };
+  const name = nameOf(user);
   const seen = user.last_login_at ? t`signed in ${formatRelative(user.last_login_at)}` : t`never signed in`;
   const disabled = user.status === "disabled";
   return (
@@ -40,7 +54,7 @@ export function UserRow({ user }: { user: User }) {
           @{user.username} · {seen}
         </p>
       </div>
-      <div className="flex items-center gap-2">
+      <div className="flex flex-wrap items-center gap-2">
         <Select label={t`Role of ${name}`} hideLabel className="w-40" value={user.role} disabled={myself} onChange={(event) => void change({ role: asRole(event.target.value) })}>
           {Object.entries(ROLES).map(([role, text]) => (
             <option key={role} value={role}>
@@ -48,10 +62,16 @@ export function UserRow({ user }: { user: User }) {
             </option>
           ))}
         </Select>
+        <Button variant="ghost" disabled={myself || disabled} onClick={invite}>
+          <Trans>Sign-in link</Trans>
+        </Button>
         <Button variant="outline" disabled={myself} onClick={() => change({ status: disabled ? "active" : "disabled" })} className="min-w-24">
           {disabled ? <Trans>Enable</Trans> : <Trans>Disable</Trans>}
         </Button>
       </div>
+      <Dialog open={invited !== undefined} onClose={close} title={t`New sign-in link`} closeLabel={t`Close`}>
+        {invited ? <InviteLink invited={invited} onDone={close} /> : null}
+      </Dialog>
     </li>
   );
 }

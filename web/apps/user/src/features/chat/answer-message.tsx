@@ -4,6 +4,7 @@ import { Button, IconButton } from "@ai-orchestra/ui/button";
 import { classNames } from "@ai-orchestra/ui/class-names.ts";
 import { formatNumber } from "@ai-orchestra/ui/format.ts";
 import { CircleAlertIcon, RotateCcwIcon } from "@ai-orchestra/ui/icons";
+import { wordsFor } from "@ai-orchestra/ui/problem-text.ts";
 import { Trans, useLingui } from "@lingui/react/macro";
 import { memo } from "react";
 import { CopyButton } from "@ai-orchestra/ui/copy-button";
@@ -71,7 +72,7 @@ function Facts({ model, usage }: Pick<Message, "model" | "usage">) {
 }
 
 function Failure({ answer, onRetry }: { answer: Answer; onRetry: () => Promise<void> }) {
-  const reason = typeof answer.error === "string" ? answer.error : answer.error?.message;
+  const reason = answer.error ? (wordsFor(answer.error.code) ?? answer.error.message) : undefined;
   return (
     <div role="alert" className="mt-3 flex flex-wrap items-center gap-3 rounded-2xl bg-error-soft px-4 py-3 text-sm text-error-text">
       <CircleAlertIcon className="size-5 shrink-0" />

@@ -18,7 +18,8 @@ export interface ComposerProps {
   autoFocus?: boolean;
 }
 
-const LONGEST = 100_000;
+/** The server takes 32 KiB. */
+const LONGEST = 32_768;
 
 export function Composer({ ref, onSend, onStop, tools, autoFocus }: ComposerProps) {
   const { t } = useLingui();

@@ -1,6 +1,6 @@
 import { createConversation } from "@ai-orchestra/api/endpoints/chat";
 import { newIdempotencyKey } from "@ai-orchestra/api/idempotency";
-import { useUser } from "@ai-orchestra/api/stores/user";
+import { useMyName } from "@ai-orchestra/api/stores/user";
 import { problemText } from "@ai-orchestra/ui/problem-text.ts";
 import { toast } from "@ai-orchestra/ui/toast";
 import { useTitle } from "@ai-orchestra/ui/use-title.ts";
@@ -19,7 +19,7 @@ import { deliver } from "./use-conversation.ts";
 export function NewConversation() {
   const { t } = useLingui();
   useTitle(t`New session`);
-  const name = useUser((user) => user.profile?.display_name ?? user.profile?.username ?? "");
+  const name = useMyName();
   const [model, setModel] = useState<string>();
   const composer = useRef<ComposerHandle>(null);
   const start = useStart(model);

@@ -27,7 +27,7 @@ export function Thread({ conversation, messages, query, actions }: ThreadProps) 
   const last = messages.at(-1);
   return (
     <div className="relative min-h-0 flex-1">
-      <div ref={scroller} className="h-full overflow-y-auto overscroll-contain [overflow-anchor:none]">
+      <div ref={scroller} className="relative h-full overflow-y-auto overscroll-contain [overflow-anchor:none]">
         <div ref={content} className="mx-auto flex max-w-3xl flex-col gap-8 px-4 pt-6 pb-10 md:px-6">
           {query.hasNextPage ? (
             <Button variant="ghost" size="sm" className="self-center" onClick={() => query.fetchNextPage()}>

@@ -30,7 +30,7 @@ export const UserMessage = memo(function UserMessage({ message, onEdit }: UserMe
     );
   }
   return (
-    <article aria-label={t`You`} className="group flex flex-col items-end gap-1 [contain-intrinsic-size:auto_6rem] [content-visibility:auto]">
+    <article aria-label={t`You`} className="group -mb-5 flex flex-col items-end gap-1 [contain-intrinsic-size:auto_6rem] [content-visibility:auto]">
       <div className={BUBBLE}>{message.content}</div>
       <div className="flex items-center opacity-0 transition-opacity group-focus-within:opacity-100 group-hover:opacity-100 pointer-coarse:opacity-100">
         {message.edited_at ? (

@@ -1,4 +1,4 @@
-import { useMay, useUser } from "@ai-orchestra/api/stores/user";
+import { useMay, useMyName } from "@ai-orchestra/api/stores/user";
 import { buttonClass } from "@ai-orchestra/ui/button";
 import { KeyRoundIcon, LayoutDashboardIcon, PlusIcon, SparklesIcon } from "@ai-orchestra/ui/icons";
 import { useTitle } from "@ai-orchestra/ui/use-title.ts";
@@ -10,7 +10,7 @@ import { SystemStatus } from "./system-status.tsx";
 export function HomePage() {
   const { t } = useLingui();
   useTitle(t`Home`);
-  const name = useUser((user) => user.profile?.display_name ?? user.profile?.username ?? "");
+  const name = useMyName();
   return (
     <div className="mx-auto flex max-w-6xl flex-col gap-8 px-4 py-8 md:px-6 md:py-12">
       <section>

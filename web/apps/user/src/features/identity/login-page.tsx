@@ -1,11 +1,9 @@
 import { signIn } from "@ai-orchestra/api/endpoints/identity";
-import { ApiError } from "@ai-orchestra/api/problem";
 import { Banner } from "@ai-orchestra/ui/banner";
 import { Button } from "@ai-orchestra/ui/button";
 import { Input, PasswordInput } from "@ai-orchestra/ui/input";
 import { problemText } from "@ai-orchestra/ui/problem-text.ts";
 import { useTitle } from "@ai-orchestra/ui/use-title.ts";
-import { t as now } from "@lingui/core/macro";
 import { Trans, useLingui } from "@lingui/react/macro";
 import { getRouteApi } from "@tanstack/react-router";
 import { useState, type SubmitEvent } from "react";
@@ -30,7 +28,7 @@ export function LoginPage() {
     try {
       await enter(await signIn(text(form, "username").trim(), text(form, "password")), next);
     } catch (error) {
-      setProblem(signInProblem(error));
+      setProblem(problemText(error));
       setBusy(false);
     }
   };
@@ -47,11 +45,6 @@ export function LoginPage() {
       </form>
     </AuthCard>
   );
-}
-
-function signInProblem(error: unknown): string {
-  if (error instanceof ApiError && error.code === "invalid_credentials") return now`The user name or the password is wrong.`;
-  return problemText(error);
 }
 
 function text(form: FormData, name: string): string {

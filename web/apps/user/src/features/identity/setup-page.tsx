@@ -11,7 +11,7 @@ import { Link } from "@tanstack/react-router";
 import { useState } from "react";
 import { AuthCard } from "./auth-card.tsx";
 import { FirstAdminForm } from "./first-admin-form.tsx";
-import { LinkSignIn } from "./link-sign-in.tsx";
+import { InvitedForm } from "./invited-form.tsx";
 
 /** The one-time token stands in the fragment, which no server log sees; it is taken out of the address bar at once. */
 function takeToken(): string {
@@ -40,7 +40,7 @@ export function SetupPage() {
     );
   }
   if (!link.data) return <Checking />;
-  return link.data.needs_account ? <FirstAdminForm token={token} /> : <LinkSignIn token={token} />;
+  return link.data.needs_account ? <FirstAdminForm token={token} /> : <InvitedForm token={token} username={link.data.username ?? ""} />;
 }
 
 function isUsedUp(error: unknown): boolean {

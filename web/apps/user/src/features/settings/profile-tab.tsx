@@ -1,6 +1,6 @@
 import { patchMe } from "@ai-orchestra/api/endpoints/identity";
 import { meQuery } from "@ai-orchestra/api/session";
-import { useUser } from "@ai-orchestra/api/stores/user";
+import { nameOf, useUser } from "@ai-orchestra/api/stores/user";
 import { Avatar } from "@ai-orchestra/ui/avatar";
 import { Button } from "@ai-orchestra/ui/button";
 import { Card, CardBody, CardHeader } from "@ai-orchestra/ui/card";
@@ -33,7 +33,7 @@ function ProfileForm() {
     const name = new FormData(event.currentTarget).get("display_name");
     setBusy(true);
     try {
-      await patchMe({ display_name: typeof name === "string" && name.trim() !== "" ? name.trim() : null });
+      await patchMe({ display_name: typeof name === "string" ? name.trim() : "" });
       await client.invalidateQueries({ queryKey: meQuery.queryKey });
       toast.success(t`Your profile was saved.`);
     } catch (error) {
@@ -42,7 +42,7 @@ function ProfileForm() {
       setBusy(false);
     }
   };
-  const name = profile.display_name ?? profile.username;
+  const name = nameOf(profile);
   return (
     <Card>
       <CardHeader title={t`Profile`} description={t`How you appear here.`} />
@@ -55,7 +55,7 @@ function ProfileForm() {
           </div>
         </div>
         <form onSubmit={(event) => void save(event)} className="flex flex-col gap-5">
-          <Input label={t`Display name`} name="display_name" defaultValue={profile.display_name ?? ""} maxLength={100} autoComplete="name" hint={t`Empty: your user name is shown.`} />
+          <Input label={t`Display name`} name="display_name" defaultValue={profile.display_name} maxLength={100} autoComplete="name" hint={t`Empty: your user name is shown.`} />
           <Button type="submit" busy={busy} className="self-start">
             <Trans>Save</Trans>
           </Button>

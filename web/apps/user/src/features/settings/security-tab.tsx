@@ -37,7 +37,7 @@ function PasswordCard() {
       setNext("");
       toast.success(t`Your password was changed.`);
     } catch (error) {
-      if (error instanceof ApiError && error.code === "invalid_credentials") setWrong(t`This is not your current password.`);
+      if (error instanceof ApiError && error.code === "wrong_password") setWrong(t`This is not your current password.`);
       else toast.error(problemText(error));
     } finally {
       setBusy(false);
