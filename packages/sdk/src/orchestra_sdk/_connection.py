@@ -17,7 +17,9 @@ from orchestra_sdk._target import Target
 
 _log = logging.getLogger("orchestra_sdk")
 
-_FIRST_PAUSE = 0.25  # seconds, doubled with every failure
+_FIRST_PAUSE = 0.25  # seconds
+# Not doubled: the pause would soon be as long as the whole outage, and a lease does not wait that long.
+_GROWTH = 1.5
 _LONGEST_PAUSE = 10.0
 _STEADY_SECONDS = 5.0  # a session this long ends the series of failures
 _DENIED = (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED)
@@ -92,7 +94,7 @@ class Connection:
             _log.warning("Not connected to %s: %s. Connecting again.", target.url, reason)
 
     def _pause(self) -> None:
-        longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(self._failures, 10))
+        longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * _GROWTH ** min(self._failures, 10))
         self._failures += 1
         self._stopping.wait(_clock.jitter(longest))
 
