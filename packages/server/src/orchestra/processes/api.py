@@ -29,7 +29,7 @@ from orchestra.foundation.database import Database
 from orchestra.foundation.errors import OrchestraError
 from orchestra.foundation.messaging import Bus
 from orchestra.foundation.settings import Settings, load
-from orchestra.processes import connections, health, live, serving
+from orchestra.processes import connections, health, live, openapi, serving
 from orchestra.processes.door import Door
 from orchestra.processes.static import StaticSite, find_applications
 
@@ -37,6 +37,7 @@ log = structlog.get_logger(__name__)
 
 ROUTES: Sequence[ControllerRouterHandler] = (
     *health.routes,
+    openapi.route(),
     *identity_rest.routes,
     *audit_rest.routes,
     *events_rest.routes,
@@ -44,6 +45,21 @@ ROUTES: Sequence[ControllerRouterHandler] = (
     *agents_rest.routes,
     *tasks_rest.routes,
     *chat_rest.routes,
+)
+
+
+# What handlers take by name, beside the caller.
+PARTS = (
+    "database",
+    "bus",
+    "settings",
+    "outbox",
+    "feeds",
+    "identity",
+    "providers",
+    "submitter",
+    "turns",
+    "health",
 )
 
 
@@ -109,7 +125,10 @@ async def compose(settings: Settings, database: Database, bus: Bus) -> Api:
         "health": state,
     }
     framework = web.create_app(
-        ROUTES, settings=settings, authenticator=identity, dependencies=parts
+        ROUTES,
+        settings=settings,
+        authenticator=identity,
+        dependencies=parts,
     )
     site = StaticSite(find_applications(Path(orchestra.__file__).parent))
     door = Door(framework, site)
@@ -123,6 +142,15 @@ async def compose(settings: Settings, database: Database, bus: Bus) -> Api:
         submitter=submitter,
         health=state,
     )
+
+
+def describe() -> str:
+    """The OpenAPI document as it is committed; nothing is started for it."""
+    nobody: Any = None
+    app = web.create_app(
+        ROUTES, settings=Settings(), authenticator=nobody, dependencies=dict.fromkeys(PARTS)
+    )
+    return openapi.render(app)
 
 
 def run_check(database: Database) -> Callable[[uuid.UUID, int], Awaitable[bool]]:

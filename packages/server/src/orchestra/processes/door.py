@@ -12,6 +12,8 @@ from orchestra.foundation.web_middleware import SECURITY_HEADERS
 from orchestra.processes.static import Send, StaticSite
 
 API_PREFIXES = ("/api/", "/v1/")
+# Pages of the framework, which have no policy; the description is at /api/openapi.json.
+HIDDEN_PREFIX = "/api/schema"
 API_PATHS = frozenset({"/api", "/v1", "/health", "/ready", "/metrics"})
 REQUEST_ID = b"x-request-id"
 
@@ -28,6 +30,9 @@ class Door:
             await self._application(scope, receive, send)
             return
         path: str = scope["path"]
+        if path.startswith(HIDDEN_PREFIX):
+            await self._site.not_found(scope, _protected(send))
+            return
         is_api = path.startswith(API_PREFIXES) or path in API_PATHS
         if not is_api and scope["method"] in {"GET", "HEAD"}:
             await self._site(scope, receive, _protected(send))

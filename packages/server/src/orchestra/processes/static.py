@@ -57,8 +57,7 @@ class StaticSite:
         """Answers GET and HEAD; the caller has sent nothing else here."""
         file = self._find(scope["path"])
         if file is None:
-            headers = [(b"content-type", b"application/problem+json")]
-            await _answer(scope, send, 404, headers, NOT_FOUND)
+            await self.not_found(scope, send)
             return
         asked = dict(scope["headers"])
         if file.etag in asked.get(b"if-none-match", b""):
@@ -66,6 +65,10 @@ class StaticSite:
             return
         variant = _choose(file, asked.get(b"accept-encoding", b"").decode("latin-1"))
         await _answer(scope, send, 200, variant.headers, variant.body)
+
+    async def not_found(self, scope: Scope, send: Send) -> None:
+        headers = [(b"content-type", b"application/problem+json")]
+        await _answer(scope, send, 404, headers, NOT_FOUND)
 
     def _find(self, path: str) -> File | None:
         if path in self._files:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody
+from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, QueryParameter
 from litestar.types import ControllerRouterHandler
 
 from orchestra.features import agents
@@ -43,6 +43,8 @@ ActorArg = NamedDependency[Actor]
 DatabaseArg = NamedDependency[Database]
 SubmitterArg = NamedDependency[Submitter]
 IdempotencyKey = Annotated[str | None, HeaderParameter(name="Idempotency-Key", max_length=200)]
+# Called `states` in the function: the framework keeps `state` for itself.
+StateQuery = Annotated[list[TaskState] | None, QueryParameter(name="state")]
 LastEventId = Annotated[str | None, HeaderParameter(name="Last-Event-ID", max_length=60)]
 
 
@@ -78,7 +80,7 @@ async def submit_batch(
 async def list_tasks(
     actor: ActorArg,
     database: DatabaseArg,
-    state: FromQuery[list[TaskState] | None] = None,
+    states: StateQuery = None,
     capability: FromQuery[str | None] = None,
     agent_id: FromQuery[uuid.UUID | None] = None,
     limit: FromQuery[int | None] = None,
@@ -86,7 +88,7 @@ async def list_tasks(
 ) -> Page[TaskView]:
     """Your tasks (an administrator's: all), newest first, without inputs and results."""
     wanted = TaskFilter(
-        states=state,
+        states=states,
         capability=capability,
         agent_id=agent_id,
         before=uuid.UUID(decode_cursor(cursor, str)[0]) if cursor else None,
