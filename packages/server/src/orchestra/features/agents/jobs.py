@@ -15,7 +15,7 @@ STEP_SECONDS = 5.0
 SILENT_SECONDS = 25.0
 BATCH = 500
 # Any fixed number: one worker at a time.
-ABANDON_LOCK = 7_203_330
+ABANDON_LOCK = 7_203_350
 
 
 def abandon_silent(database: Database, bus: Bus) -> Callable[[], Awaitable[float]]:

@@ -22,8 +22,8 @@ PERMIT_SECONDS = 5.0
 DELIVER_SECONDS = 1.0
 DELIVER_BATCH = 100
 # Any fixed numbers: only one worker at a time does each of these.
-RECONCILE_LOCK = 7_203_321
-PERMIT_LOCK = 7_203_322
+RECONCILE_LOCK = 7_203_351
+PERMIT_LOCK = 7_203_352
 
 Step = Callable[[], Awaitable[float]]
 OnTaskFinished = Callable[[Transaction, Task], Awaitable[None]]
