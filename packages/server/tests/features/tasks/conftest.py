@@ -15,13 +15,21 @@ import pytest
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.message import Message as WireMessage
 from google.protobuf.struct_pb2 import Value
-from orchestra.features.events import History, task_topic
-from orchestra.features.identity import Identity, ensure_local_key
-from orchestra.features.tasks import NewTask, Submitter, Task
+from orchestra.features.events import History, Outbox, task_topic
+from orchestra.features.identity import Identity, ensure_local_key, mint_key
+from orchestra.features.tasks import (
+    FinishDelivery,
+    NewTask,
+    OnTaskFinished,
+    Submitter,
+    Task,
+    jobs,
+    snapshots,
+)
 from orchestra.features.tasks.repository import reading
-from orchestra.foundation import clock
-from orchestra.foundation.auth import Actor, Credential
-from orchestra.foundation.concurrency import Guard
+from orchestra.foundation import clock, ids
+from orchestra.foundation.auth import ROLE_PERMISSIONS, Actor, Credential, Role
+from orchestra.foundation.concurrency import Guard, forever
 from orchestra.foundation.database import Database
 from orchestra.foundation.messaging import Bus
 from orchestra.foundation.settings import Settings
@@ -90,6 +98,18 @@ class World:
         self.stack.push_async_callback(running.stop)
         return running
 
+    async def worker(self, *callbacks: OnTaskFinished, **changes: Any) -> None:
+        """Starts the jobs that a worker process runs for tasks."""
+        settings = self.settings.with_values("test", **changes)
+        outbox = Outbox(self.bus, self.database)
+        self.stack.push_async_callback(outbox.close)
+        parts = (self.database, outbox, self.bus, settings)
+        self.guard.spawn("reconcile", forever("reconcile", jobs.reconcile(*parts)))
+        self.guard.spawn("permits", forever("permits", jobs.renew_permits(*parts)))
+        delivery = FinishDelivery(self.database, callbacks)
+        await delivery.listen(self.bus)
+        self.guard.spawn("deliver", forever("deliver", delivery.step))
+
     async def submit(self, capability: str, input: Any = None, **more: Any) -> Task:
         new = NewTask(input=input, capability=capability, **more)
         return await self.submitter.submit(self.actor, new)
@@ -108,6 +128,12 @@ class World:
             return task if task.state in states else None
 
         return await eventually(look, seconds)
+
+    async def text(self, task_id: uuid.UUID) -> tuple[str, str]:
+        """The text so far as the database has it, and its cursor."""
+        async with self.database.transaction() as tx:
+            (snapshot,) = await snapshots(tx, [task_id])
+        return snapshot.text, snapshot.cursor
 
     async def events(self, task_id: uuid.UUID) -> list[tuple[str | None, str, Any]]:
         """What JetStream has of a task's feed: cursor, type, data."""
@@ -132,8 +158,35 @@ class World:
 
         return await eventually(look)
 
-    async def eventually(self, condition: Callable[[], Awaitable[Any]]) -> Any:
-        return await eventually(condition)
+    async def eventually(
+        self, condition: Callable[[], Awaitable[Any]], seconds: float = WAIT_SECONDS
+    ) -> Any:
+        return await eventually(condition, seconds)
+
+    async def member(self, name: str) -> "Member":
+        """A person who is no administrator, with an API key for everything that members may."""
+        minted, user_id = mint_key("aoc"), ids.new_id()
+        async with self.database.transaction() as tx:
+            await tx.execute(
+                """
+                INSERT INTO users_v2 (id, username, role, created_at, updated_at)
+                VALUES ($1, $2, 'member', now(), now())
+                """,
+                user_id,
+                name,
+            )
+            await tx.execute(
+                """
+                INSERT INTO api_keys (id, user_id, name, secret_hash, scopes, created_at)
+                VALUES ($1, $2, 'test', $3, $4, now())
+                """,
+                minted.id,
+                user_id,
+                minted.secret_hash,
+                list(ROLE_PERMISSIONS[Role.MEMBER]),
+            )
+        identity = Identity(self.database, self.settings)
+        return Member(minted.text, await identity.authenticate(Credential(bearer=minted.text)))
 
     @asynccontextmanager
     async def sdk(self, agent: Agent, address: str) -> AsyncIterator[Agent]:
@@ -150,6 +203,12 @@ class World:
             agent.stop()
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.wait_for(serving, 5)
+
+
+@dataclass(frozen=True)
+class Member:
+    key: str
+    actor: Actor
 
 
 @dataclass
@@ -222,9 +281,7 @@ class WireAgent:
         await self.guard.stop()
         await self.channel.close()
 
-    async def connect(
-        self, *running: tuple[str, int], seconds: float = WAIT_SECONDS
-    ) -> pb.Welcome:
+    async def connect(self, *running: tuple[str, int], seconds: float = WAIT_SECONDS) -> pb.Welcome:
         """Opens the stream with Hello and waits for Welcome."""
         self.inbox, self.outbox, self.error = asyncio.Queue(), asyncio.Queue(), None
         self.call = self.stub.TaskBidirectionalStream(self._outgoing(), metadata=self.metadata)
@@ -254,7 +311,9 @@ class WireAgent:
             type_url=PREFIX + payload.DESCRIPTOR.name, value=payload.SerializeToString()
         )
         await self.outbox.put(
-            pb.TaskMessage(task_id=task, agent_id="ignored", type=kind, payload=content, epoch=epoch)
+            pb.TaskMessage(
+                task_id=task, agent_id="ignored", type=kind, payload=content, epoch=epoch
+            )
         )
 
     async def say(self, task: pb.TaskMessage, *events: pb.AgentEvent) -> None:
@@ -328,21 +387,19 @@ def wire(world: World) -> Callable[..., WireAgent]:
     """Makes agents of bare protobuf with this machine's key."""
 
     def make(plane: RunningPlane, **more: Any) -> WireAgent:
-        return WireAgent(plane.address, world.key, **more)
+        return WireAgent(plane.address, **{"key": world.key, **more})
 
     return make
 
 
 @pytest.fixture
-async def world(
-    database: Database, settings: Settings, anyio_backend: str
-) -> AsyncIterator[World]:
+async def world(database: Database, settings: Settings, anyio_backend: str) -> AsyncIterator[World]:
     key = (await ensure_local_key(database, settings)).read_text().strip()
     bus = await Bus.connect(settings, name="test")
     world = World(database, settings, bus, key)
     world.actor = await Identity(database, settings).authenticate(Credential(bearer=key))
     async with world.stack:
         yield world
-    await world.guard.stop()
+        await world.guard.stop()
     await world.submitter.close()
     await bus.close()
