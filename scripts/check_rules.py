@@ -5,6 +5,7 @@
 3. A module of a package opens with a docstring that says why it exists.
 4. A Python file has at most 400 lines.
 5. A test waits for a condition, it never sleeps.
+6. Every PostgreSQL advisory lock (`…_LOCK = number`) has a number of its own.
 """
 
 import ast
@@ -28,6 +29,7 @@ SQL = re.compile(
 SQL_HAS_ITS_PLACE = re.compile(
     rf"^{SERVER}(features/\w+/repository(\.py|/)|migrations/|engines/|foundation/database\.py)"
 )
+LOCK = re.compile(r"^(\w+_LOCK) = ([\d_]+)$", re.MULTILINE)
 GENERATED = re.compile(r"_pb2(_grpc)?\.py$")
 
 
@@ -39,7 +41,9 @@ class Finding:
 
 
 def main() -> int:
-    findings = [finding for path in _python_files() for finding in examine(path)]
+    files = _python_files()
+    findings = [finding for path in files for finding in examine(path)]
+    findings += shared_locks({path: (ROOT / path).read_text() for path in files})
     for finding in findings:
         print(f"{finding.path}:{finding.line}: {finding.message}")
     return 1 if findings else 0
@@ -50,6 +54,19 @@ def examine(path: str) -> list[Finding]:
     text = (ROOT / path).read_text()
     tree = ast.parse(text, path)
     return [*_size(path, text), *_docstring(path, tree), *_calls(path, tree), *_sql(path, tree)]
+
+
+def shared_locks(texts: dict[str, str]) -> list[Finding]:
+    """Locks that have the number of another: who waits for one would wait for both."""
+    owners: dict[str, str] = {}
+    findings: list[Finding] = []
+    for path, text in texts.items():
+        for match in LOCK.finditer(text):
+            owner = f"{match[1]} in {path}"
+            if (other := owners.setdefault(match[2].replace("_", ""), owner)) != owner:
+                line = text.count("\n", 0, match.start()) + 1
+                findings.append(Finding(path, line, f"{match[1]} has the number of {other}"))
+    return findings
 
 
 def _python_files() -> list[str]:

@@ -70,3 +70,9 @@ def test_a_test_that_sleeps_is_found(examine: Examine, call: str) -> None:
 
 def test_a_short_pause_between_two_looks_is_allowed(examine: Examine) -> None:
     assert not examine("packages/sdk/tests/test_x.py", "asyncio.sleep(0.05)\n")
+
+
+def test_two_locks_with_one_number_are_found() -> None:
+    texts = {"a.py": "A_LOCK = 7_203\n", "b.py": "\nB_LOCK = 7203\nC_LOCK = 7204\n"}
+    [finding] = check_rules.shared_locks(texts)
+    assert (finding.path, finding.line) == ("b.py", 2)
