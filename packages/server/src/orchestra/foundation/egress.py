@@ -30,8 +30,9 @@ MAX_CONNECTIONS = 1_000
 RESOLVE_SECONDS = 5.0
 _NAT64 = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("64:ff9b:1::/48"))
 _COMPATIBLE = ipaddress.ip_network("::/96")
-# Global by registry, yet the cloud's own: Azure's host agent.
-_CLOUD = frozenset({ipaddress.ip_address("168.63.129.16")})
+# Global by registry or by the standard library's table, yet the clouds' own: Azure's host agent,
+# Oracle's metadata and what else is for protocols (RFC 6890).
+_CLOUD = (ipaddress.ip_network("168.63.129.16/32"), ipaddress.ip_network("192.0.0.0/24"))
 
 
 class AddressRefused(OrchestraError):
@@ -199,7 +200,7 @@ class Egress:
 
 def is_internal(address: Address) -> bool:
     """Whether it is, or wraps, an address that is not on the public internet."""
-    if address in _CLOUD or not address.is_global:
+    if not address.is_global or any(address in network for network in _CLOUD):
         return True
     if address.is_multicast or address.is_reserved or address.is_unspecified:
         return True
@@ -217,10 +218,10 @@ def _wrapped(address: Address) -> list[Address]:
 
 
 def _parse(url: str) -> URL:
-    if len(url) > MAX_URL or not url.isprintable() or "\\" in url:
+    if len(url) > MAX_URL or not url.isprintable() or "\\" in url or " " in url:
         raise AddressRefused("This is not a URL.")
     try:
-        parsed = URL(url.strip())
+        parsed = URL(url)
         usable = parsed.scheme in {"http", "https"} and parsed.raw_host and parsed.port
     except ValueError as error:
         raise AddressRefused("This is not a URL.") from error

@@ -1,21 +1,23 @@
 """An api with identity's routes on a real database, and people in it."""
 
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
 import pytest
-
 from orchestra.features.audit import rest as audit_rest
 from orchestra.features.identity import Identity, first_admin_link
 from orchestra.features.identity import rest as identity_rest
+from orchestra.foundation import clock
 from orchestra.foundation.database import Database
 from orchestra.foundation.settings import Settings
 from orchestra.foundation.web import create_app
 
 PASSWORD = "correct horse battery"
 Browser = Callable[[], httpx.AsyncClient]
+Later = Callable[[timedelta], None]
 SignIn = Callable[..., Awaitable[httpx.AsyncClient]]
 
 
@@ -106,3 +108,16 @@ def sign_in(browser: Browser, admin: httpx.AsyncClient) -> SignIn:
         return client
 
     return make
+
+
+@pytest.fixture
+def later() -> Iterator[Later]:
+    """Sets the clock forward, counted from the real time, until the end of the test."""
+    real = clock.use(clock.now)
+    clock.use(real)
+    yield lambda by: void(clock.use(lambda: real() + by))
+    clock.use(real)
+
+
+def void(_: object) -> None:
+    return None

@@ -2,34 +2,19 @@
 
 import asyncio
 import statistics
-from collections.abc import Callable
+import uuid
 from datetime import timedelta
 
 import httpx
 import pytest
-
 from orchestra.features.identity import Identity, first_admin_link
 from orchestra.foundation import clock
 from orchestra.foundation.database import Database
 from orchestra.foundation.settings import Settings
 
-from .conftest import PASSWORD, Browser, SignIn
+from .conftest import PASSWORD, Browser, Later, SignIn
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def later() -> "object":
-    """Moves the clock forward until the end of the test."""
-    former = clock.now
-
-    def move(by: timedelta) -> None:
-        clock.use(lambda: former_now() + by)
-
-    former_now = clock.use(lambda: former())
-    clock.use(former_now)
-    yield move
-    clock.use(former_now)
 
 
 async def test_the_first_administrator_signs_in_once_with_the_newest_link(
@@ -37,7 +22,8 @@ async def test_the_first_administrator_signs_in_once_with_the_newest_link(
 ) -> None:
     old = await first_admin_link(database, settings)
     token = await first_admin_link(database, settings)
-    assert token and token != old
+    assert token
+    assert token != old
     client = browser()
     look = await client.post("/api/auth/link", json={"token": token})
     assert look.json()["purpose"] == "first_admin"
@@ -96,9 +82,7 @@ async def test_another_site_cannot_sign_anybody_in(
 async def test_an_invited_person_chooses_a_password_with_a_one_time_link(
     browser: Browser, admin: httpx.AsyncClient
 ) -> None:
-    invited = (
-        await admin.post("/api/users", json={"username": "zoë", "role": "viewer"})
-    ).json()
+    invited = (await admin.post("/api/users", json={"username": "zoë", "role": "viewer"})).json()
     body = {"token": invited["link_token"], "password": PASSWORD}
     client = browser()
     look = (await client.post("/api/auth/link", json={"token": body["token"]})).json()
@@ -113,7 +97,7 @@ async def test_an_invited_person_chooses_a_password_with_a_one_time_link(
 
 
 async def test_a_link_ends_after_a_day(
-    browser: Browser, database: Database, settings: Settings, later: Callable[[timedelta], None]
+    browser: Browser, database: Database, settings: Settings, later: Later
 ) -> None:
     token = await first_admin_link(database, settings)
     later(timedelta(hours=24, seconds=1))
@@ -160,7 +144,7 @@ async def test_an_unknown_name_takes_as_long_as_a_wrong_password(
 
 
 async def test_guessing_is_slowed_down_and_the_right_password_waits_too(
-    browser: Browser, sign_in: SignIn, later: Callable[[timedelta], None]
+    browser: Browser, sign_in: SignIn, later: Later
 ) -> None:
     await sign_in("ann")
     client = browser()
@@ -176,9 +160,7 @@ async def test_guessing_is_slowed_down_and_the_right_password_waits_too(
     assert (await client.post("/api/auth/login", json=wrong)).status_code == 401
 
 
-async def test_many_guesses_at_once_do_not_slip_through(
-    browser: Browser, sign_in: SignIn
-) -> None:
+async def test_many_guesses_at_once_do_not_slip_through(browser: Browser, sign_in: SignIn) -> None:
     await sign_in("ann")
     client = browser()
     answers = await asyncio.gather(
@@ -190,7 +172,9 @@ async def test_many_guesses_at_once_do_not_slip_through(
     assert sum(answer.status_code == 401 for answer in answers) <= 5
 
 
-async def test_one_address_cannot_try_many_names(browser: Browser, admin: httpx.AsyncClient) -> None:
+async def test_one_address_cannot_try_many_names(
+    browser: Browser, admin: httpx.AsyncClient
+) -> None:
     client = browser()
     client.headers["x-envoy-external-address"] = "203.0.113.9"
 
@@ -216,7 +200,9 @@ async def test_passwords_that_are_tried_first_are_refused(
     body = {"token": token, "username": "rootroot1", "password": password}
     answer = await browser().post("/api/auth/setup", json=body)
     assert (answer.status_code, answer.json()["code"]) == (422, "weak_password")
-    kept = await browser().post("/api/auth/setup", json={**body, "password": "粗体 mit 🔑" + "x" * 240})
+    kept = await browser().post(
+        "/api/auth/setup", json={**body, "password": "粗体 mit 🔑" + "x" * 240}
+    )
     assert kept.status_code == 201
 
 
@@ -245,18 +231,17 @@ async def test_logins_are_listed_and_ended_one_by_one(sign_in: SignIn, browser: 
 
 
 async def test_a_login_ends_when_unused_and_at_the_latest_after_a_month(
-    sign_in: SignIn, identity: Identity, later: Callable[[timedelta], None]
+    sign_in: SignIn, identity: Identity, later: Later
 ) -> None:
     idle, busy = await sign_in("ann"), await sign_in("bob")
-    user_id = (await busy.get("/api/me")).json()["id"]
+    user_id = uuid.UUID((await busy.get("/api/me")).json()["id"])
     for day in range(6, 30, 6):
         later(timedelta(days=day))
         identity.forget(user_id)
-        identity._cache._entries.clear()  # pyright: ignore  # noqa: SLF001 - a second on the real clock
         assert (await busy.get("/api/me")).status_code == 200
     assert (await idle.get("/api/me")).status_code == 401
     later(timedelta(days=30, seconds=1))
-    identity._cache._entries.clear()  # pyright: ignore  # noqa: SLF001 - a second on the real clock
+    identity.forget(user_id)
     assert (await busy.get("/api/me")).status_code == 401
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 from datetime import timedelta
+from typing import Any
 
 import httpx
 import openai as sdk
@@ -16,6 +17,7 @@ from orchestra.foundation.egress import Timeouts
 
 from .conftest import AddProvider, Calls
 from .fakes import (
+    Behaviour,
     FakeProvider,
     answering,
     chunk,
@@ -29,7 +31,7 @@ from .fakes import (
 
 pytestmark = pytest.mark.anyio
 
-HELLO = [{"role": "user", "content": "hello"}]
+HELLO: Any = [{"role": "user", "content": "hello"}]
 
 
 async def test_a_stream_reaches_the_client_as_the_provider_sent_it(
@@ -110,11 +112,11 @@ async def test_tools_are_passed_through(
             b"data: [DONE]\n\n",
         )
     )
-    tool = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
+    tool: Any = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
     stream = await openai.chat.completions.create(
         model="p/m",
         messages=HELLO,
-        tools=[tool],  # pyright: ignore[reportArgumentType] - a plain dict is what users write
+        tools=[tool],
         stream=True,
     )
     deltas = [item.choices[0].delta async for item in stream]
@@ -161,7 +163,7 @@ async def test_the_provider_is_told_when_the_client_goes_away(
     await stream.close()
     await asyncio.wait_for(fake.hung_up.wait(), timeout=5)
     async with asyncio.timeout(5):
-        while not (written := await calls()):
+        while not (written := await calls()):  # noqa: ASYNC110 - a table cannot be awaited
             await asyncio.sleep(0.01)
     assert written[0]["outcome"] == "cancelled"
 
@@ -183,14 +185,14 @@ async def test_each_failure_of_the_provider_has_its_answer(
     fake: FakeProvider,
     add: AddProvider,
     calls: Calls,
-    behaviour: object,
+    behaviour: Behaviour,
     status: int,
     code: str,
     *,
     stream: bool,
 ) -> None:
     await add()
-    fake.will(behaviour)  # pyright: ignore[reportArgumentType]
+    fake.will(behaviour)
     with pytest.raises(sdk.APIStatusError) as failed:
         await openai.chat.completions.create(model="p/m", messages=HELLO, stream=stream)
     assert (failed.value.status_code, failed.value.code) == (status, code)

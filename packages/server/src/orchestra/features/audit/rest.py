@@ -9,7 +9,7 @@ from orchestra.features.audit import service
 from orchestra.features.audit.schemas import ActorView, AuditEntry, TargetView, Verification
 from orchestra.features.audit.types import ChainedEntry
 from orchestra.foundation.auth import Permission, require
-from orchestra.foundation.database import Database
+from orchestra.foundation.database import Database, without_nul
 from orchestra.foundation.web import Page, decode_cursor, encode_cursor, page_limit, policy
 
 DatabaseArg = NamedDependency[Database]
@@ -25,10 +25,14 @@ async def list_entries(
 ) -> Page[AuditEntry]:
     """Recorded changes, the newest first."""
     size = page_limit(limit)
-    before: int | None = decode_cursor(cursor, int)[0] if cursor else None
+    before = _row_before(cursor)
     async with database.transaction() as tx:
         rows = await service.newest(
-            tx, before=before, action=action, actor_id=actor_id, limit=size + 1
+            tx,
+            before=before,
+            action=_text(action),
+            actor_id=_text(actor_id),
+            limit=size + 1,
         )
     more = encode_cursor(rows[size - 1].id) if len(rows) > size else None
     return Page(items=[_view(row) for row in rows[:size]], next_cursor=more)
@@ -40,6 +44,18 @@ async def verify(database: DatabaseArg) -> Verification:
     async with database.transaction() as tx:
         first_bad = await service.verify(tx)
     return Verification(intact=first_bad is None, first_bad_id=first_bad)
+
+
+def _text(given: str | None) -> str | None:
+    return without_nul(given) if given else None
+
+
+def _row_before(cursor: str | None) -> int | None:
+    if not cursor:
+        return None
+    row_id: int = decode_cursor(cursor, int)[0]
+    # A bigint's largest: beyond it PostgreSQL could not even be asked.
+    return min(row_id, 2**63 - 1)
 
 
 def _view(row: ChainedEntry) -> AuditEntry:

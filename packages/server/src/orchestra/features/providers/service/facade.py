@@ -40,8 +40,10 @@ class Providers:
 
     async def close(self) -> None:
         """Writes down the last calls and closes connections."""
-        await self.calls.close()
-        await self.egress.close()
+        try:
+            await self.calls.close()
+        finally:
+            await self.egress.close()
 
     async def test(self, provider_id: uuid.UUID) -> Probe:
         """Asks the provider for its models and keeps them; no transaction is open meanwhile."""
