@@ -72,4 +72,4 @@ async def _open_one(socket: str, key: str) -> asyncio.StreamWriter:
 
 
 def _resident(product: Product) -> int:
-    return sum(machine.resident_bytes(pid) for pid in machine.tree([product.process("api")]))
+    return sum(machine.resident_bytes(pid) for pid in machine.tree([product.parts()["api"]]))

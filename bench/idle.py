@@ -33,8 +33,7 @@ def measure(product: Product) -> Idle:
 
 
 def _idle(product: Product) -> tuple[float, dict[str, float]]:
-    programs = {item["name"]: [int(item["pid"])] for item in product.record()["processes"]}
-    parts = {**programs, "all": [product.pid]}
+    parts = {**{name: [pid] for name, pid in product.parts().items()}, "all": [product.pid]}
     before = {name: machine.cpu_seconds(roots) for name, roots in parts.items()}
     began = time.monotonic()
     time.sleep(IDLE_SECONDS)

@@ -66,9 +66,9 @@ class Product:
         """`runtime.json`: process ids, ports, addresses."""
         return json.loads((self.data / "runtime.json").read_bytes())
 
-    def process(self, name: str) -> int:
-        """The process id of one program of the instance."""
-        return next(int(item["pid"]) for item in self.record()["processes"] if item["name"] == name)
+    def parts(self) -> dict[str, int]:
+        """The process id of each program of the instance; the supervisor only watches them."""
+        return {item["name"]: int(item["pid"]) for item in self.record()["processes"]}
 
 
 class ProductTasks:
@@ -93,8 +93,8 @@ class ProductTasks:
         self._agent.wait_until(self._is_connected, seconds=30)
 
     @property
-    def roots(self) -> list[int]:
-        return [self._product.pid, self._agent.pid]
+    def parts(self) -> Mapping[str, int]:
+        return {**self._product.parts(), "agent": self._agent.pid}
 
     def submit(self, sent_ns: int) -> None:
         self._api.request("POST", "/api/tasks", _task(sent_ns))

@@ -8,7 +8,7 @@ from bench.feeds import FeedMemory
 from bench.first_token import FirstToken
 from bench.idle import Idle
 from bench.statistic import Rounds, ratio
-from bench.throughput import Throughput
+from bench.throughput import Cost, Throughput
 
 HEAD = """# Benchmark results
 
@@ -69,28 +69,42 @@ def dispatch(results: dict[str, Latency], durability: dict[str, str], *, ours: s
 
 
 def throughput(results: dict[str, Throughput], *, ours: str) -> Section:
-    figures = ("per_cpu_second_with_submitter", "per_cpu_second", "per_second")
-    rows = [
-        f"| {name} | "
-        + " | ".join(one.rounds(figure).text(0) for figure in figures)
-        + f" | {one.rounds('flushes_per_task').text(3)} |"
-        for name, one in results.items()
-    ]
+    rows = [_throughput_row(name, one) for name, one in results.items()]
     head = [
         "| system | tasks per CPU second | without the submitter | tasks/s | flushes per task |",
         "|---|---|---|---|---|",
     ]
+    shares = [f"- {name}: {_cpu_by_part(one)}" for name, one in results.items()]
     goals = [
         _times(
             f"tasks per CPU second, submitter included, beside {name}",
-            results[ours].rounds("per_cpu_second_with_submitter"),
-            results[name].rounds("per_cpu_second_with_submitter"),
+            results[ours].rounds(_per_cpu_second),
+            results[name].rounds(_per_cpu_second),
             least=least,
         )
         for name, least in (("Celery + Redis", 5.0), ("Taskiq + NATS", 1.5))
         if name in results
     ]
-    return Section("Cost of a task", "throughput", head + rows, goals)
+    text = [*head, *rows, "", "CPU for each task, by program, in µs:", "", *shares]
+    return Section("Cost of a task", "throughput", text, goals)
+
+
+def _throughput_row(name: str, one: Throughput) -> str:
+    figures = (
+        one.rounds(_per_cpu_second).text(0),
+        one.rounds(lambda cost: cost.per_cpu_second_of_system).text(0),
+        one.rounds(lambda cost: cost.per_second).text(0),
+        one.rounds(lambda cost: cost.flushes_per_task).text(3),
+    )
+    return f"| {name} | {' | '.join(figures)} |"
+
+
+def _per_cpu_second(cost: Cost) -> float:
+    return cost.per_cpu_second
+
+
+def _cpu_by_part(one: Throughput) -> str:
+    return ", ".join(f"{name} {used:,.0f}" for name, used in one.cpu_by_part().items())
 
 
 def first_token(result: FirstToken) -> Section:

@@ -1,5 +1,6 @@
 """What every system under test can do, so that one benchmark drives them alike."""
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from bench.ledger import Ledger
@@ -20,8 +21,8 @@ class System(Protocol):
     def ledger(self) -> Ledger: ...
 
     @property
-    def roots(self) -> list[int]:
-        """Processes whose trees are the whole system: broker, database and worker included."""
+    def parts(self) -> Mapping[str, int]:
+        """Its programs by name: the whole system, with broker, database and worker."""
         ...
 
     def submit(self, sent_ns: int) -> None:

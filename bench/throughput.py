@@ -4,9 +4,10 @@ The submitter counts too: a peer whose client talks to the broker does there wha
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
 from bench import machine
 from bench.statistic import Rounds
@@ -14,16 +15,30 @@ from bench.systems import System
 
 WARM_UP_TASKS = 500
 PATIENCE_SECONDS = 60.0
+MICROSECONDS = 1e6
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """One round: tasks for a CPU second without and with the submitting process, and flushes."""
+    """One round. CPU is in microseconds for each task, by program and of the submitter."""
 
-    per_cpu_second: float
-    per_cpu_second_with_submitter: float
+    cpu_by_part: Mapping[str, float]
+    cpu_of_submitter: float
     per_second: float
     flushes_per_task: float
+
+    @property
+    def cpu_of_system(self) -> float:
+        return sum(self.cpu_by_part.values())
+
+    @property
+    def per_cpu_second(self) -> float:
+        """The submitter included."""
+        return MICROSECONDS / (self.cpu_of_system + self.cpu_of_submitter)
+
+    @property
+    def per_cpu_second_of_system(self) -> float:
+        return MICROSECONDS / self.cpu_of_system
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +47,15 @@ class Throughput:
 
     costs: tuple[Cost, ...]
 
-    def rounds(self, figure: str) -> Rounds:
-        return Rounds(tuple(getattr(cost, figure) for cost in self.costs))
+    def rounds(self, figure: Callable[[Cost], float]) -> Rounds:
+        return Rounds(tuple(figure(cost) for cost in self.costs))
+
+    def cpu_by_part(self) -> dict[str, float]:
+        """The median of each program, the most expensive first."""
+        names = self.costs[0].cpu_by_part
+        medians = {name: median(cost.cpu_by_part[name] for cost in self.costs) for name in names}
+        medians["submitter"] = median(cost.cpu_of_submitter for cost in self.costs)
+        return dict(sorted(medians.items(), key=lambda item: -item[1]))
 
 
 def measure(
@@ -50,22 +72,22 @@ def measure(
 
 
 def _run(system: System, *, tasks: int, disk: Path) -> Cost:
-    wanted = system.ledger.count() + tasks
-    flushes, cpu, own = (
-        machine.flushes(disk),
-        machine.cpu_seconds(system.roots),
-        time.process_time(),
-    )
+    wanted, parts = system.ledger.count() + tasks, system.parts
+    flushes, cpu, own = machine.flushes(disk), _cpu(parts), time.process_time()
     began = time.monotonic()
     system.submit_many(tasks)
     # Waiting looks at a file every few milliseconds: the harness's cost and not the submitter's.
     own = time.process_time() - own
     system.wait_done(wanted, seconds=PATIENCE_SECONDS)
     seconds = time.monotonic() - began
-    cpu = machine.cpu_seconds(system.roots) - cpu
+    used = {name: after - cpu[name] for name, after in _cpu(parts).items()}
     return Cost(
-        per_cpu_second=tasks / cpu,
-        per_cpu_second_with_submitter=tasks / (cpu + own),
+        cpu_by_part={name: MICROSECONDS * each / tasks for name, each in used.items()},
+        cpu_of_submitter=MICROSECONDS * own / tasks,
         per_second=tasks / seconds,
         flushes_per_task=(machine.flushes(disk) - flushes) / tasks,
     )
+
+
+def _cpu(parts: Mapping[str, int]) -> dict[str, float]:
+    return {name: machine.cpu_seconds([pid]) for name, pid in parts.items()}

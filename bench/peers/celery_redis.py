@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from bench import programs
@@ -45,8 +46,8 @@ class CeleryRedis:
         self._warm_up()
 
     @property
-    def roots(self) -> list[int]:
-        return [self._redis.pid, self._worker.pid]
+    def parts(self) -> Mapping[str, int]:
+        return {"redis": self._redis.pid, "worker": self._worker.pid}
 
     def submit(self, sent_ns: int) -> None:
         self._app.note.apply_async((sent_ns,))

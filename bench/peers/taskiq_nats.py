@@ -4,6 +4,7 @@ import asyncio
 import os
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from orchestra.engines.binaries import nats_server
@@ -48,8 +49,8 @@ class TaskiqNats:
         self._warm_up()
 
     @property
-    def roots(self) -> list[int]:
-        return [self._nats.pid, self._worker.pid]
+    def parts(self) -> Mapping[str, int]:
+        return {"nats": self._nats.pid, "worker": self._worker.pid}
 
     def submit(self, sent_ns: int) -> None:
         self._loop.run_until_complete(self._app.note.kiq(sent_ns))
