@@ -12,14 +12,13 @@ from orchestra.processes.instance import Instance, environment
 from orchestra.processes.supervisor import Program, Step
 
 Work = Callable[[], Awaitable[None]]
-Ready = Callable[[int], bool]
 
 
 def parts(instance: Instance, *, migrate: Work, make_keys: Work) -> list[Program | Step]:
     """All programs and steps of an instance, in the order in which `status` shows them."""
     schema = Step(name="schema", run=migrate, needs=("postgres",) if instance.postgres else ())
     keys = Step(name="keys", run=make_keys, needs=("schema",))
-    return [*_engines(instance), schema, keys, *_processes(instance), *_extras(instance)]
+    return [*_engines(instance), schema, keys, *_processes(instance), *_rest(instance)]
 
 
 def _engines(instance: Instance) -> list[Program]:
@@ -36,14 +35,27 @@ def _engines(instance: Instance) -> list[Program]:
 
 
 def _processes(instance: Instance) -> list[Program]:
-    """Our own processes and the gateway, which is started last but waits for nobody."""
+    """What answers. Ours import while the engines start; the gateway waits for nobody."""
     settings = instance.settings
     needs = ("schema", "nats") if instance.nats else ("schema",)
     door = loopback(settings.http_port)
+    control_plane, api = Address(settings.control_plane_listen), Address(settings.api_listen)
     return [
-        _ours(instance, "control-plane", Address(settings.control_plane_listen), needs),
-        _ours(instance, "api", Address(settings.api_listen), needs),
-        _ours(instance, "worker", Address(settings.worker_listen), needs),
+        Program(
+            name="control-plane",
+            command=_python(instance, "control-plane", control_plane),
+            # It speaks gRPC only, and listens once it is ready.
+            is_ready=lambda _: accepts(control_plane),
+            needs=needs,
+            prepares_itself=True,
+        ),
+        Program(
+            name="api",
+            command=_python(instance, "api", api),
+            is_ready=lambda _: answers(api, path="/ready"),
+            needs=needs,
+            prepares_itself=True,
+        ),
         Program(
             name="gateway",
             command=instance.gateway.command(),
@@ -52,9 +64,41 @@ def _processes(instance: Instance) -> list[Program]:
     ]
 
 
-def _extras(instance: Instance) -> list[Program]:
-    """What answers chats. It starts last: the instance is ready, and takes questions, without."""
-    assistant = Command(
+def _rest(instance: Instance) -> list[Program]:
+    """What works in the background, and answers chats. It leaves the processor to the others until
+    the instance can be used, which takes and keeps work without it.
+    """
+    worker = Address(instance.settings.worker_listen)
+    programs = [
+        Program(
+            name="worker",
+            command=_python(instance, "worker", worker),
+            is_ready=lambda _: answers(worker, path="/ready"),
+            needs=("gateway",),
+            is_vital=False,
+        ),
+        Program(
+            name="assistant",
+            command=_assistant(instance),
+            needs=("keys", "gateway"),
+            is_vital=False,
+        ),
+    ]
+    if (model := instance.model) is not None:
+        programs.append(
+            Program(
+                name="model",
+                command=model.command(),
+                is_ready=lambda _: model.is_ready(),
+                needs=("gateway",),
+                is_vital=False,
+            )
+        )
+    return programs
+
+
+def _assistant(instance: Instance) -> Command:
+    return Command(
         argv=(sys.executable, "-m", "orchestra_assistant"),
         directory=Path("/"),
         environment={
@@ -62,41 +106,13 @@ def _extras(instance: Instance) -> list[Program]:
             "ORCHESTRA_KEY_FILE": str(instance.settings.keys_dir / "local.key"),
         },
     )
-    programs = [
-        Program(name="assistant", command=assistant, needs=("keys", "gateway"), is_vital=False)
-    ]
-    if (model := instance.model) is not None:
-        programs.append(
-            Program(
-                name="model",
-                command=model.command(),
-                needs=("gateway",),
-                is_ready=lambda _: model.is_ready(),
-                is_vital=False,
-            )
-        )
-    return programs
 
 
-def _ours(instance: Instance, name: str, listens: Address, needs: tuple[str, ...]) -> Program:
-    command = Command(
+def _python(instance: Instance, name: str, listens: Address) -> Command:
+    return Command(
         argv=(sys.executable, "-m", "orchestra.processes", "--on-eof", name),
         directory=Path("/"),
         environment=environment(instance.settings),
         stop_seconds=15.0,
         sockets=listens.socket_files,
     )
-    return Program(
-        name=name,
-        command=command,
-        is_ready=_ready_at(name, listens),
-        needs=needs,
-        prepares_itself=True,
-    )
-
-
-def _ready_at(name: str, listens: Address) -> Ready:
-    """The control plane speaks gRPC only and listens when ready; the others say so over HTTP."""
-    if name == "control-plane":
-        return lambda _pid: accepts(listens)
-    return lambda _pid: answers(listens, path="/ready")

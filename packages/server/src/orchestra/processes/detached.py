@@ -1,13 +1,12 @@
 """The same as in the foreground, but in a process of its own; we only wait until it is ready."""
 
 import json
-import subprocess
-import sys
-from typing import Any
+import os
+from pathlib import Path
 
 from orchestra.engines.errors import EngineError
 from orchestra.foundation.settings import Settings
-from orchestra.processes import instance, logs, terminal, welcome
+from orchestra.processes import foreground, instance, logs, terminal, welcome
 
 NAME = "up"
 
@@ -20,34 +19,37 @@ def start(settings: Settings, *, as_json: bool) -> int:
     """Returns when the instance is ready; raises NotStarted with its last words."""
     instance.make_data_directory(settings)
     directory = settings.data_dir / "logs"
-    ports = ["--http-port", str(settings.http_port), "--https-port", str(settings.https_port)]
-    arguments = ["up", "--json", "--data-dir", str(settings.data_dir), *ports]
-    with logs.open_log(directory, NAME) as output:
-        child = subprocess.Popen(
-            [sys.executable, "-m", "orchestra.processes", *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=output,
-            start_new_session=True,
-            text=True,
-        )
-    answer = _read_answer(child)
-    if answer is None:
+    answer = _run_apart(settings, directory)
+    if not answer:
         raise NotStarted(logs.last_line(directory, NAME).removeprefix("error: "))
     if as_json:
-        terminal.answer_json(answer)
+        terminal.answer(answer.strip())
     else:
-        terminal.answer(welcome.text(answer["url"], answer["setup_url"]))
+        known = json.loads(answer)
+        terminal.answer(welcome.text(known["url"], known["setup_url"]))
     return terminal.SUCCESS
 
 
-def _read_answer(child: subprocess.Popen[str]) -> dict[str, Any] | None:
-    """The line it prints once it is ready; None if it ended before."""
-    if child.stdout is None:
-        return None
-    with child.stdout:
-        line = child.stdout.readline()
-    if not line:
-        child.wait()
-        return None
-    return json.loads(line)
+def _run_apart(settings: Settings, directory: Path) -> str:
+    """The line that it prints once it is ready, or nothing if it ended before.
+
+    A fork, since a fresh interpreter would import everything again; there is no thread yet.
+    """
+    reading, writing = os.pipe()
+    with logs.open_log(directory, NAME) as log:
+        if os.fork() == 0:
+            os.close(reading)
+            _become_independent(output=writing, errors=log.fileno())
+            os._exit(terminal.guard(lambda: foreground.start(settings, as_json=True)))
+    os.close(writing)
+    with os.fdopen(reading) as answers:
+        return answers.readline()
+
+
+def _become_independent(*, output: int, errors: int) -> None:
+    """Leaves the terminal, so that closing it or Ctrl-C in it does nothing to us."""
+    os.setsid()
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for descriptor, standard in ((nothing, 0), (output, 1), (errors, 2)):
+        os.dup2(descriptor, standard)
+        os.close(descriptor)

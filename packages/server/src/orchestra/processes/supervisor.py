@@ -194,8 +194,7 @@ class Supervisor:
         process = await self._spawn(child)
         try:
             async with anyio.create_task_group() as watch:
-                watch.start_soon(self._let_go, child.program, process)
-                watch.start_soon(self._watch_ready, child, process.pid)
+                watch.start_soon(self._watch, child, process)
                 await process.wait()
                 watch.cancel_scope.cancel()
         finally:
@@ -226,14 +225,13 @@ class Supervisor:
         self._change(child, "starting")
         return child.process
 
-    async def _let_go(self, program: Program, process: anyio.abc.Process) -> None:
+    async def _watch(self, child: _Child, process: anyio.abc.Process) -> None:
+        """Tells a waiting program to go when it can, and sees it become ready."""
         if process.stdin is not None:
-            await self._wait_ready(*program.needs)
+            await self._wait_ready(*child.program.needs)
             await process.stdin.aclose()
-
-    async def _watch_ready(self, child: _Child, pid: int) -> None:
         limit = clock.monotonic() + READY_SECONDS
-        while not await anyio.to_thread.run_sync(child.program.is_ready, pid):
+        while not await anyio.to_thread.run_sync(child.program.is_ready, process.pid):
             if clock.monotonic() > limit:
                 self._signal(child, signal.SIGKILL)
                 return

@@ -42,8 +42,13 @@ def run(main: Main, *, options: argparse.ArgumentParser, argv: Sequence[str]) ->
     """The exit code: 0 done, 1 failed (a sentence on standard error), 2 misused, 5 not running."""
     arguments = options.parse_args(argv)
     given = {name: getattr(arguments, name, None) for name in SETTINGS_OF_ARGUMENTS}
+    return guard(lambda: main(load(given), arguments))
+
+
+def guard(work: Callable[[], int]) -> int:
+    """Its exit code; an expected failure is said in one sentence."""
     try:
-        return main(load(given), arguments)
+        return work()
     except OrchestraError as error:
         say(f"error: {error.message}")
         return FAILURE

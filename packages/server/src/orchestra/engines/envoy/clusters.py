@@ -67,13 +67,13 @@ def _health_check(kind: Config) -> Config:
     all is well.
     """
     return {
-        "timeout": "2s",
+        "timeout": "1s",
         "interval": "5s",
         "no_traffic_interval": "0.1s",
         "no_traffic_healthy_interval": "5s",
         "unhealthy_interval": "0.1s",
         "unhealthy_edge_interval": "0.1s",
-        "unhealthy_threshold": 2,
+        "unhealthy_threshold": 3,
         "healthy_threshold": 1,
         **kind,
     }

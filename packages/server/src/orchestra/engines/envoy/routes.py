@@ -9,6 +9,9 @@ STREAM_MATCHES: tuple[dict[str, Any], ...] = (
     {"safe_regex": {"regex": "/api/tasks/[^/]+/events"}},
     {"prefix": "/v1/"},
 )
+# Who asks these wants to know how it is now.
+PROBE_PATHS = ("/health", "/ready")
+PROBE_SECONDS = 5
 ANSWER_SECONDS = 60
 LARGEST_INTEGER = 2**63 - 1
 
@@ -34,6 +37,7 @@ def _routes(max_request_bytes: int) -> list[Config]:
     return [
         *({"match": {"prefix": prefix}, "route": _agents()} for prefix in GRPC_PREFIXES),
         _too_large(max_request_bytes),
+        *({"match": {"path": path}, "route": _probe()} for path in PROBE_PATHS),
         *({"match": match, "route": _stream()} for match in STREAM_MATCHES),
         {
             "match": {"prefix": "/", "headers": [_safe_method()]},
@@ -55,6 +59,10 @@ def _agents() -> Config:
 
 def _stream() -> Config:
     return {"cluster": "api", "timeout": "0s", "idle_timeout": "0s", **_retry(RETRIES)}
+
+
+def _probe() -> Config:
+    return {"cluster": "api", "timeout": f"{PROBE_SECONDS}s"}
 
 
 def _request(*, retry_on: str) -> Config:
