@@ -13,7 +13,7 @@ export interface CardHeaderProps {
 
 export function CardHeader({ title, description, action }: CardHeaderProps) {
   return (
-    <header className="flex flex-wrap items-start justify-between gap-x-4 gap-y-2 px-5 pt-5 pb-3 sm:px-6">
+    <header className="flex flex-wrap items-start justify-between gap-x-4 gap-y-2 px-5 pt-5 pb-4 sm:px-6">
       <div className="min-w-0">
         <h2 className="text-base font-semibold">{title}</h2>
         {description ? <p className="mt-0.5 text-sm text-ink-soft">{description}</p> : null}

@@ -43,7 +43,7 @@ function Resources({ agent }: { agent: Agent }) {
   const { t } = useLingui();
   const { resources, slots, slots_in_use: used } = agent;
   return (
-    <div className="grid gap-x-6 gap-y-4 sm:grid-cols-2">
+    <div className="grid grid-cols-2 gap-x-6 gap-y-4">
       <Meter calm label={t`Slots in use`} value={slots > 0 ? used / slots : 0} text={`${formatNumber(used)} / ${formatNumber(slots)}`} />
       {resources ? (
         <>

@@ -16,8 +16,8 @@ export const TaskRow = memo(function TaskRow({ task, search }: { task: Task; sea
   const where = task.agent_name ?? (task.state === "queued" ? t`waiting for an agent` : undefined);
   return (
     <li>
-      <Link to="/tasks" search={search} className="pressable flex flex-wrap items-center gap-x-4 gap-y-1.5 rounded-xl px-3 py-3 hover:bg-hover sm:px-4">
-        <span className="min-w-0 flex-1 basis-40">
+      <Link to="/tasks" search={search} className="pressable flex items-center gap-4 rounded-xl px-3 py-3 hover:bg-hover sm:px-4">
+        <span className="min-w-0 flex-1">
           <span className="flex items-center gap-2 text-sm font-medium">
             <span className="truncate">{task.capability ?? task.agent_name ?? t`Task`}</span>
             {task.priority === "high" || task.priority === "critical" ? (
@@ -29,11 +29,13 @@ export const TaskRow = memo(function TaskRow({ task, search }: { task: Task; sea
             {where ? ` · ${where}` : ""}
           </span>
         </span>
-        <span className="text-xs text-ink-faint">{formatRelative(task.created_at)}</span>
-        <span className="flex w-28 justify-end">
-          <Badge tone={state.tone} dot>
-            {i18n._(state.text)}
-          </Badge>
+        <span className="flex flex-col-reverse items-end gap-1.5 sm:flex-row sm:items-center sm:gap-4">
+          <span className="text-xs text-ink-faint">{formatRelative(task.created_at)}</span>
+          <span className="flex justify-end sm:w-28">
+            <Badge tone={state.tone} dot>
+              {i18n._(state.text)}
+            </Badge>
+          </span>
         </span>
       </Link>
     </li>

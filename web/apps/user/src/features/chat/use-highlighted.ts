@@ -14,10 +14,14 @@ export function useHighlighted(code: string, language: string | undefined): Reac
   useEffect(() => {
     if (!wanted || highlight) return undefined;
     let current = true;
-    void import("./highlight.ts").then((loaded) => {
-      highlighter = loaded.highlight;
-      if (current) setHighlight(() => loaded.highlight);
-    });
+    import("./highlight.ts").then(
+      (loaded) => {
+        highlighter = loaded.highlight;
+        if (current) setHighlight(() => loaded.highlight);
+      },
+      // Without a connection the code stays in one colour.
+      () => undefined,
+    );
     return () => {
       current = false;
     };

@@ -43,25 +43,25 @@ function QuickActions() {
   const mayKeys = useMay("keys:manage");
   const isAdmin = useMay("system:read");
   return (
-    <div className="mt-6 flex flex-wrap gap-3">
-      <Link to="/chat/new" className={buttonClass("primary", "lg")}>
+    <div className="mt-6 grid grid-cols-2 gap-3 sm:flex sm:flex-wrap">
+      <Link to="/chat/new" className={`${buttonClass("primary", "lg")} col-span-2`}>
         <PlusIcon className="size-5" />
         <Trans>New session</Trans>
       </Link>
       {mayProviders ? (
-        <Link to="/settings" search={{ tab: "ai" }} className={buttonClass("outline", "lg")}>
+        <Link to="/settings" search={{ tab: "ai" }} className={`${buttonClass("outline", "lg")} px-3! sm:px-6!`}>
           <SparklesIcon className="size-[1.125rem] text-ink-soft" />
           <Trans>AI configuration</Trans>
         </Link>
       ) : null}
       {mayKeys && !mayProviders ? (
-        <Link to="/settings" search={{ tab: "keys" }} className={buttonClass("outline", "lg")}>
+        <Link to="/settings" search={{ tab: "keys" }} className={`${buttonClass("outline", "lg")} px-3! sm:px-6!`}>
           <KeyRoundIcon className="size-[1.125rem] text-ink-soft" />
           <Trans>API keys</Trans>
         </Link>
       ) : null}
       {isAdmin ? (
-        <a href="/admin/" className={buttonClass("outline", "lg")}>
+        <a href="/admin/" className={`${buttonClass("outline", "lg")} px-3! sm:px-6!`}>
           <LayoutDashboardIcon className="size-[1.125rem] text-ink-soft" />
           <Trans>Administration</Trans>
         </a>
