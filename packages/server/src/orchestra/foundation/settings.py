@@ -153,8 +153,13 @@ class Settings:
 
     @property
     def base_url(self) -> str:
-        """How people and agents on this machine reach the instance."""
-        return self.public_url.rstrip("/") or f"http://localhost:{self.http_port}"
+        """How people and agents reach the instance."""
+        return self.public_url.rstrip("/") or self.local_url
+
+    @property
+    def local_url(self) -> str:
+        """How programs on this machine reach it, for whom no certificate has to be trusted."""
+        return f"http://localhost:{self.http_port}"
 
     @property
     def keys_dir(self) -> Path:

@@ -56,7 +56,7 @@ def prepare(settings: Settings, former: Record) -> Instance:
     _check_doors(settings)
     ports = {name: _port(former.ports.get(name)) for name in ("nats", "model")}
     passwords = {name: former.passwords.get(name) or ids.new_secret() for name in ("nats", "model")}
-    record = former.evolve(ports=ports, passwords=passwords, url=settings.base_url)
+    record = former.evolve(ports=ports, passwords=passwords, url=settings.local_url)
     data, addresses = settings.data_dir, _listen_addresses(settings)
     database, bus, answers = None, None, None
     if not settings.database_url:

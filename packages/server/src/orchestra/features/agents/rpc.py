@@ -69,8 +69,12 @@ class AgentRpcs:
             heartbeat_interval_seconds=self._settings.heartbeat_seconds,
             lease_seconds=self._settings.lease_seconds,
             max_message_bytes=self._settings.max_grpc_message_bytes,
-            model_base_url=f"{self._settings.base_url}/v1",
+            model_base_url=f"{self._reached_at(current_actor())}/v1",
         )
+
+    def _reached_at(self, actor: Actor) -> str:
+        is_here = actor.ip in {"127.0.0.1", "::1"}
+        return self._settings.local_url if is_here else self._settings.base_url
 
     async def StreamHeartbeat(  # noqa: N802 - the wire's name
         self, request: AsyncIterator[pb.HeartbeatMessage], context: Context
