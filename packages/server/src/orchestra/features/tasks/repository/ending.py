@@ -64,30 +64,37 @@ async def lock(tx: Transaction, ids: Sequence[TaskId]) -> dict[TaskId, Locked]:
     return {TaskId(row["id"]): _to_locked(row) for row in rows}
 
 
+_APPLY = """
+WITH given AS (
+    SELECT * FROM unnest(
+        $1::uuid[], $2::text[], $3::bigint[], $4::jsonb[], $5::jsonb[], $6::jsonb[], $7::float8[],
+        $8::boolean[], $9::text[], $10::bigint[], $11::bigint[], $12::text[], $13::jsonb[]
+    ) AS given (id, state, epoch, result, error, usage, delay, is_over, text, sequence, ends_epoch,
+        outcome, attempt_error)
+), ended AS (
+    UPDATE task_attempts SET ended_at = now(), outcome = given.outcome, error = given.attempt_error
+    FROM given WHERE task_id = given.id AND task_attempts.epoch = given.ends_epoch
+)
+UPDATE tasks SET
+    state = given.state, epoch = given.epoch, result = given.result, error = given.error,
+    usage = given.usage, lease_expires_at = NULL, run_deadline = NULL,
+    agent_id = CASE WHEN given.state = 'queued' THEN NULL ELSE tasks.agent_id END,
+    run_after = CASE WHEN given.delay > 0 THEN now() + make_interval(secs => given.delay) END,
+    queue_deadline = CASE WHEN given.state = 'queued'
+        THEN now() + make_interval(secs => given.delay + queue_timeout_seconds) END,
+    finished_at = CASE WHEN given.is_over THEN now() END,
+    finish_pending = given.is_over AND wants_finish,
+    snapshot_text = coalesce(given.text, snapshot_text),
+    snapshot_epoch = CASE WHEN given.is_over THEN given.epoch ELSE snapshot_epoch END,
+    snapshot_sequence = CASE WHEN given.is_over THEN given.sequence ELSE snapshot_sequence END
+FROM given WHERE tasks.id = given.id
+"""
+
+
 async def apply(tx: Transaction, changes: Sequence[Change]) -> None:
-    """Writes transitions of locked tasks."""
+    """Writes transitions of locked tasks, and how their attempts ended."""
     await tx.execute(
-        """
-        UPDATE tasks SET
-            state = given.state, epoch = given.epoch, result = given.result, error = given.error,
-            usage = given.usage, lease_expires_at = NULL, run_deadline = NULL,
-            agent_id = CASE WHEN given.state = 'queued' THEN NULL ELSE tasks.agent_id END,
-            run_after = CASE WHEN given.delay > 0
-                THEN now() + make_interval(secs => given.delay) END,
-            queue_deadline = CASE WHEN given.state = 'queued'
-                THEN now() + make_interval(secs => given.delay + queue_timeout_seconds) END,
-            finished_at = CASE WHEN given.is_over THEN now() END,
-            finish_pending = given.is_over AND wants_finish,
-            snapshot_text = coalesce(given.text, snapshot_text),
-            snapshot_epoch = CASE WHEN given.is_over THEN given.epoch ELSE snapshot_epoch END,
-            snapshot_sequence = CASE WHEN given.is_over THEN given.sequence
-                ELSE snapshot_sequence END
-        FROM unnest(
-            $1::uuid[], $2::text[], $3::bigint[], $4::jsonb[], $5::jsonb[], $6::jsonb[],
-            $7::float8[], $8::boolean[], $9::text[], $10::bigint[]
-        ) AS given (id, state, epoch, result, error, usage, delay, is_over, text, sequence)
-        WHERE tasks.id = given.id
-        """,
+        _APPLY,
         [change.id for change in changes],
         [change.life.state for change in changes],
         [change.life.epoch for change in changes],
@@ -98,21 +105,6 @@ async def apply(tx: Transaction, changes: Sequence[Change]) -> None:
         [change.life.state in TERMINAL for change in changes],
         [change.text for change in changes],
         [change.sequence for change in changes],
-    )
-    await _end_attempts(tx, [change for change in changes if change.ends_epoch is not None])
-
-
-async def _end_attempts(tx: Transaction, changes: Sequence[Change]) -> None:
-    if not changes:
-        return
-    await tx.execute(
-        """
-        UPDATE task_attempts SET ended_at = now(), outcome = given.outcome, error = given.error
-        FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::jsonb[])
-            AS given (task_id, epoch, outcome, error)
-        WHERE task_attempts.task_id = given.task_id AND task_attempts.epoch = given.epoch
-        """,
-        [change.id for change in changes],
         [change.ends_epoch for change in changes],
         [change.outcome for change in changes],
         [encoded(change.attempt_error_json) for change in changes],

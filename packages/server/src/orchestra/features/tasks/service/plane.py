@@ -20,7 +20,7 @@ from orchestra.features.tasks.repository import leases
 from orchestra.features.tasks.repository.claiming import Claim
 from orchestra.features.tasks.repository.leases import Held
 from orchestra.features.tasks.service.announcing import tell
-from orchestra.features.tasks.service.assignment import assignment
+from orchestra.features.tasks.service.assignment import Undeliverable, assignment
 from orchestra.features.tasks.service.dispatch import Dispatcher
 from orchestra.features.tasks.service.ending import Ended, Ending, lost
 from orchestra.features.tasks.service.keeping import Keeper
@@ -28,13 +28,13 @@ from orchestra.features.tasks.service.resuming import kept_of
 from orchestra.features.tasks.service.run import Run
 from orchestra.features.tasks.service.session import Session
 from orchestra.features.tasks.service.submitters import Submitters
-from orchestra.features.tasks.types import Life, TaskId, TaskState
+from orchestra.features.tasks.types import Life, TaskId, TaskProblem, TaskState, Trigger
 from orchestra.foundation import clock
 from orchestra.foundation.auth import Actor
 from orchestra.foundation.concurrency import Guard
 from orchestra.foundation.database import Database
 from orchestra.foundation.errors import Conflict, NotFound, OrchestraError
-from orchestra.foundation.messaging import Bus
+from orchestra.foundation.messaging import Bus, Message
 from orchestra.foundation.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -245,7 +245,8 @@ class Plane:
         await self._guard.stop()
         await self._history.close()
 
-    def _deliver(self, agent: ConnectedAgent, claim: Claim) -> None:
+    def _deliver(self, agent: ConnectedAgent, claim: Claim) -> Message | None:
+        """Puts a claimed task on its agent's stream; returns what its owner is told."""
         run = Run(
             task_id=claim.id,
             epoch=claim.epoch,
@@ -258,21 +259,28 @@ class Plane:
         self.runs[run.task_id] = run
         session = self.session_of(run)
         if session is None or session.is_closed:
-            self._remove(run)
-            self.take_back_soon(lost(run.task_id, run.epoch, "The agent had just gone."))
-            return
-        self._announce(run, claim)
-        session.assign(
-            run,
-            assignment(
+            return self._not_delivered(run, lost(run.task_id, run.epoch, "The agent had gone."))
+        try:
+            message = assignment(
                 claim,
                 submitter=self._submitters.name(claim.user_id),
                 run_token=self.fresh_token(run),
-            ),
-            priority=pb.TaskPriority.ValueType(claim.priority),
-        )
+                largest=self.settings.max_grpc_message_bytes,
+            )
+        except Undeliverable as error:
+            problem = TaskProblem("undeliverable", str(error))
+            ending = Ending(
+                task_id=run.task_id, epoch=run.epoch, trigger=Trigger.GIVE_UP, problem=problem
+            )
+            return self._not_delivered(run, ending)
+        session.assign(run, message, priority=pb.TaskPriority.ValueType(claim.priority))
+        return self._announce(run, claim)
 
-    def _announce(self, run: Run, claim: Claim) -> None:
+    def _not_delivered(self, run: Run, ending: Ending) -> None:
+        self._remove(run)
+        self.take_back_soon(ending)
+
+    def _announce(self, run: Run, claim: Claim) -> Message:
         """Before its agent's events, readers learn that the run has begun."""
         life = Life(TaskState.RUNNING, claim.epoch, claim.attempt, claim.max_attempts)
         subject = events.Subject(
@@ -284,9 +292,7 @@ class Plane:
         )
         run.announce(events.status_event(subject, life))
         self.keeper.work_on(run)
-        self._guard.spawn(
-            "tell owner", self.bus.publish_soon(events.status_for_owner(subject, life))
-        )
+        return events.status_for_owner(subject, life)
 
     async def _resume(self, held: Held, agent: ConnectedAgent) -> Run:
         run = self.runs.get(held.task_id)
