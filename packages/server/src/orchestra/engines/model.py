@@ -35,8 +35,8 @@ class Model:
         return f"http://127.0.0.1:{self.port}/v1"
 
     def command(self) -> Command:
-        # Its threads wait for each other by spinning: with one on every core, any other busy process
-        # slows all of them. Measured on 2 busy cores: 1 to 4 tokens/s with two threads, 14 to 29 with one.
+        # Its threads wait for each other by spinning: with one on every core, any other busy
+        # process slows all of them. On 2 busy cores: 1 to 4 tokens/s with two, 14 to 29 with one.
         threads = min(max(1, (os.cpu_count() or 1) // 2), MOST_THREADS)
         server = (sys.executable, "-m", "orchestra.engines.model_server")
         return Command(
