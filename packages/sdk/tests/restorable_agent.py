@@ -8,17 +8,11 @@ from orchestra_sdk import Agent, Context
 agent = Agent("restorable", restorable=True, state_dir=sys.argv[1] if len(sys.argv) > 1 else None)
 
 
-@agent.task("work")
-async def work(ctx: Context, input: str) -> str:
-    for word in input.split():
-        await ctx.emit(word + " ")
-    return f"done by attempt {ctx.attempt}"
-
-
 @agent.task("wait")
-async def wait(ctx: Context) -> str:
+async def wait(ctx: Context, input: float) -> str:
     await ctx.emit("waiting")
-    await asyncio.sleep(0.3)
+    if ctx.attempt == 1:
+        await asyncio.sleep(input)
     return "waited"
 
 

@@ -174,20 +174,7 @@ def tls_instance(tmp_path: Path) -> Iterator[Instance]:
     context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
     server = grpc.server(futures.ThreadPoolExecutor(2))
     calls: list[str] = []
-
-    def register(request: pb.RegisterAgentRequest, context: Any) -> pb.RegisterAgentResponse:
-        calls.append(dict(context.invocation_metadata())["authorization"])
-        return pb.RegisterAgentResponse(agent_id="a1")
-
-    method = grpc.unary_unary_rpc_method_handler(
-        register,
-        request_deserializer=pb.RegisterAgentRequest.FromString,
-        response_serializer=pb.RegisterAgentResponse.SerializeToString,
-    )
-    service = "ai_orchestra.v2.ModernAgentService"
-    server.add_generic_rpc_handlers(
-        (grpc.method_handlers_generic_handler(service, {"RegisterAgent": method}),)
-    )
+    server.add_generic_rpc_handlers((registration(calls),))
     credentials = grpc.ssl_server_credentials([(certificate.key, certificate.pem)])
     port = server.add_secure_port("127.0.0.1:0", credentials)
     server.start()
@@ -203,6 +190,32 @@ def tls_instance(tmp_path: Path) -> Iterator[Instance]:
     thread.join()
     web.server_close()
     server.stop(None).wait(10)
+
+
+def test_a_socket_path_is_an_address(tmp_path: Path) -> None:
+    server = grpc.server(futures.ThreadPoolExecutor(1))
+    server.add_generic_rpc_handlers((registration([]),))
+    server.add_insecure_port(f"unix:{tmp_path}/s.sock")
+    server.start()
+    for url in (f"unix:{tmp_path}/s.sock", f"unix://{tmp_path}/s.sock"):
+        assert register_with(Target(url=url, key="k")) == "a1"
+    server.stop(None).wait(10)
+
+
+def registration(calls: list[str]) -> grpc.GenericRpcHandler:
+    """Serve RegisterAgent alone, and remember the credentials that came."""
+
+    def register(request: pb.RegisterAgentRequest, context: Any) -> pb.RegisterAgentResponse:
+        calls.append(dict(context.invocation_metadata())["authorization"])
+        return pb.RegisterAgentResponse(agent_id="a1")
+
+    method = grpc.unary_unary_rpc_method_handler(
+        register,
+        request_deserializer=pb.RegisterAgentRequest.FromString,
+        response_serializer=pb.RegisterAgentResponse.SerializeToString,
+    )
+    service = "ai_orchestra.v2.ModernAgentService"
+    return grpc.method_handlers_generic_handler(service, {"RegisterAgent": method})
 
 
 def register_with(found: Target) -> str:

@@ -46,7 +46,7 @@ async def test_a_result_survives_kill_9_before_its_acknowledgement(
 ) -> None:
     first = start()
     await plane.agent("restorable")
-    task = await plane.submit("wait")
+    task = await plane.submit("wait", 0.3)
     await task.wait_for(lambda task: bool(task.events))
     await plane.stop()  # the handler ends while nobody listens
     saved = tmp_path / "restorable"
@@ -69,7 +69,7 @@ async def test_an_agent_killed_in_mid_task_is_replaced_by_the_next_attempt(
     plane.lease_seconds = 0.2
     first = start()
     await plane.agent("restorable")
-    task = await plane.submit("wait")
+    task = await plane.submit("wait", 60)
     await task.wait_for(lambda task: bool(task.events))
     first.kill()
     await task.wait_for(lambda task: task.state == "queued")
@@ -81,7 +81,7 @@ async def test_an_agent_killed_in_mid_task_is_replaced_by_the_next_attempt(
 async def test_sigterm_lets_the_running_task_finish(plane: ControlPlane, start: Start) -> None:
     process = start()
     await plane.agent("restorable")
-    task = await plane.submit("wait")
+    task = await plane.submit("wait", 0.3)
     await task.wait_for(lambda task: bool(task.events))
     process.send_signal(signal.SIGTERM)
     assert await task.result() == "waited"

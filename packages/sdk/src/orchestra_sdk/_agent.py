@@ -5,6 +5,7 @@ import logging
 import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import FrameType
 from typing import Any, TypeVar
 
 from orchestra_protocol import agent_pb2 as pb
@@ -16,6 +17,7 @@ from orchestra_sdk._runtime import Options, Runtime
 
 _Handler = TypeVar("_Handler", bound=Callable[..., Any])
 
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _log = logging.getLogger("orchestra_sdk")
 
 
@@ -81,10 +83,16 @@ class Agent:
             raise SystemExit(f"{self.name}: {error}") from error
 
     async def _run(self, **where: str | None) -> None:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self.stop)
-        await self.serve(**where)
+        def stop(number: int, frame: FrameType | None) -> None:
+            self.stop()
+
+        # Not the loop's own handlers: Windows has none.
+        former = {number: signal.signal(number, stop) for number in _STOP_SIGNALS}
+        try:
+            await self.serve(**where)
+        finally:
+            for number, handler in former.items():
+                signal.signal(number, handler)
 
     async def serve(
         self, *, url: str | None = None, key: str | None = None, ca_file: str | None = None

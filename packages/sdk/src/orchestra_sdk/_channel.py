@@ -29,7 +29,7 @@ def open_channel(target: Target) -> grpc.Channel:
     if target.url.startswith("unix:"):
         # A socket path is no host name: without this the server would refuse the :authority.
         options.append(("grpc.default_authority", "localhost"))
-        path = target.url.removeprefix("unix:").replace("//", "/", 1)
+        path = "/" + target.url.removeprefix("unix:").lstrip("/")
         return grpc.insecure_channel(f"unix:{path}", options=options)
     parts = urlsplit(target.url)
     port = _PLAIN.get(parts.scheme) or _SECURE.get(parts.scheme)

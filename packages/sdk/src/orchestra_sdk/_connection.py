@@ -18,7 +18,7 @@ from orchestra_sdk._target import Target
 _log = logging.getLogger("orchestra_sdk")
 
 _FIRST_PAUSE = 0.25  # seconds
-# Not doubled: the pause would soon be as long as the whole outage, and a lease does not wait that long.
+# Not doubled: the pause would soon be as long as the outage, and a lease does not wait for that.
 _GROWTH = 1.5
 _LONGEST_PAUSE = 10.0
 _STEADY_SECONDS = 5.0  # a session this long ends the series of failures
@@ -42,6 +42,7 @@ class Connection:
         self._session: Session | None = None
         self._failures = 0
         self._worked = False
+        self._told = ""
         self._thread = threading.Thread(target=self._run, name="orchestra-connection", daemon=True)
 
     @property
@@ -70,7 +71,7 @@ class Connection:
                 if not self._worked:
                     self._on_fatal(error)
                     return
-                _log.error("%s Trying again.", error)
+                self._tell(f"{error} Trying again.")
             finally:
                 self._session = None
             if _clock.monotonic() - began > _STEADY_SECONDS:
@@ -90,8 +91,15 @@ class Connection:
             reason = _explain(error, target)
         finally:
             self._worked = self._worked or session.welcomed
-        if not self._stopping.is_set():
-            _log.warning("Not connected to %s: %s. Connecting again.", target.url, reason)
+        if session.welcomed:
+            self._told = ""
+        self._tell(f"Not connected to {target.url}: {reason}. Connecting again.")
+
+    def _tell(self, trouble: str) -> None:
+        """Log a trouble once, not with every attempt."""
+        if trouble != self._told and not self._stopping.is_set():
+            _log.warning(trouble)
+        self._told = trouble
 
     def _pause(self) -> None:
         longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * _GROWTH ** min(self._failures, 10))
@@ -111,4 +119,6 @@ def _explain(error: grpc.RpcError, target: Target) -> str:
     if error.code() == grpc.StatusCode.UNIMPLEMENTED:
         message = f"{target.url} answers, but is not an AI Orchestra control plane: {details}"
         raise NotConfigured(message) from error
+    if "failed to connect" in details:  # what follows it repeats the address in gRPC's words
+        return "nobody answers there"
     return f"{error.code().name.lower().replace('_', ' ')}: {details}"

@@ -121,4 +121,4 @@ def _write(path: Path, text: str) -> None:
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
-    beside.rename(path)
+    beside.replace(path)

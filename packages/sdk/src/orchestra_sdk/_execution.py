@@ -95,10 +95,12 @@ class Executor:
 
     async def _run_async(self, capability: Capability, run: Run) -> pb.AgentEvent:
         context = Context(run, self._outbox, self._model_base_url)
-        in_handler = True
+        may_cancel = True
 
         def cancel() -> None:
-            if in_handler:
+            nonlocal may_cancel
+            if may_cancel:  # once: a second time would interrupt the handler's cleaning up
+                may_cancel = False
                 task.cancel(run.cancel_reason)
 
         task = _current_task()
@@ -115,7 +117,7 @@ class Executor:
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever an author's code raises
             return _failed(error)
         finally:
-            in_handler = False
+            may_cancel = False
 
     async def _run_sync(self, capability: Capability, run: Run) -> pb.AgentEvent:
         context = SyncContext(run, self._outbox, self._model_base_url)

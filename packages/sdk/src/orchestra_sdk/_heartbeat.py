@@ -56,14 +56,11 @@ class Heartbeat:
 
     def _run(self, stub: ModernAgentServiceStub, metadata: tuple[tuple[str, str], ...]) -> None:
         while not self._stopped.is_set():
-            call = stub.StreamHeartbeat(self._beats(), metadata=metadata)
             try:
-                for answer in call:
+                for answer in stub.StreamHeartbeat(self._beats(), metadata=metadata):
                     self._answered(answer.sequence)
             except (grpc.RpcError, ValueError) as error:  # ValueError: the channel was closed
                 _log.debug("the heartbeat was interrupted: %s", error)
-            finally:
-                call.cancel()
             self._stopped.wait(_clock.jitter(self._interval))
 
     def _beats(self) -> Iterator[pb.HeartbeatMessage]:

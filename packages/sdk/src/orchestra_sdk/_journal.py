@@ -4,9 +4,9 @@ One file per run: the stream message that still has to be sent. It is written be
 the disk and renamed, so a file is whole or not there.
 """
 
-import fcntl
 import logging
 import os
+import sys
 from pathlib import Path
 
 from google.protobuf.message import DecodeError
@@ -16,6 +16,11 @@ from orchestra_sdk import _wire
 from orchestra_sdk._errors import StateInUse
 from orchestra_sdk._events import EventLog
 from orchestra_sdk._run import Run
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
 
 _log = logging.getLogger("orchestra_sdk")
 
@@ -28,7 +33,7 @@ class Journal:
         self._directory = directory
         self._lock = (directory / "lock").open("w")
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(self._lock.fileno())
         except OSError as error:
             self._lock.close()
             message = f"{directory} is in use by another process of this agent"
@@ -76,9 +81,17 @@ class Journal:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        beside.rename(path)
-        descriptor = os.open(self._directory, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        beside.replace(path)
+        if sys.platform != "win32":  # there a directory cannot be opened, nor need be
+            descriptor = os.open(self._directory, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+
+def _lock(descriptor: int) -> None:
+    if sys.platform == "win32":
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+    else:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

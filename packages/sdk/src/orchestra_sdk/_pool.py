@@ -19,7 +19,7 @@ class DaemonPool:
     def __init__(self, size: int) -> None:
         self._size = size
         self._threads = 0
-        self._idle = 0
+        self._outstanding = 0
         self._lock = threading.Lock()
         self._work: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
 
@@ -33,16 +33,20 @@ class DaemonPool:
                 outcome, failure = call(), None
             except BaseException as error:  # noqa: BLE001 - carried over to the caller as it is
                 outcome, failure = None, error
+            with self._lock:
+                self._outstanding -= 1
             if not loop.is_closed():
                 loop.call_soon_threadsafe(_settle, future, outcome, failure)
 
-        self._work.put(work)
         self._grow()
+        self._work.put(work)
         return await future
 
     def _grow(self) -> None:
+        """Count one more call, and start a thread for it if every other has one to make."""
         with self._lock:
-            if self._idle >= self._work.qsize() or self._threads >= self._size:
+            self._outstanding += 1
+            if self._threads >= min(self._outstanding, self._size):
                 return
             self._threads += 1
             name = f"orchestra-handler-{self._threads}"
@@ -50,12 +54,7 @@ class DaemonPool:
 
     def _serve(self) -> None:
         while True:
-            with self._lock:
-                self._idle += 1
-            work = self._work.get()
-            with self._lock:
-                self._idle -= 1
-            work()
+            self._work.get()()
 
 
 def _settle(future: asyncio.Future[Any], outcome: Any, failure: BaseException | None) -> None:

@@ -11,6 +11,7 @@ from orchestra_protocol import agent_pb2 as pb
 from orchestra_sdk import _target, _wire
 from orchestra_sdk._capability import Capability
 from orchestra_sdk._connection import Connection
+from orchestra_sdk._context import call_soon
 from orchestra_sdk._errors import AgentError
 from orchestra_sdk._execution import Executor
 from orchestra_sdk._journal import Journal
@@ -112,15 +113,13 @@ class Runtime:
 
     def _assigned(self, run: Run) -> None:
         """Called from the connection's thread."""
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._executor.start, run)
+        call_soon(self._loop, self._executor.start, run)
 
     def _forgotten(self, run: Run) -> None:
         """Called from the connection's thread."""
         if self._journal is not None:
             self._journal.forget(run)
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._changed.set)
+        call_soon(self._loop, self._changed.set)
 
     def _failed(self, error: AgentError) -> None:
         """Called from the connection's thread."""
@@ -129,7 +128,7 @@ class Runtime:
             self._fatal = error
             self._changed.set()
 
-        self._loop.call_soon_threadsafe(fail)
+        call_soon(self._loop, fail)
 
     def _welcomed(self, registered: pb.RegisterAgentResponse) -> None:
         """Called from the connection's thread."""

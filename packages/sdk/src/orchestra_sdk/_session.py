@@ -4,7 +4,6 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import grpc
 from orchestra_protocol import agent_pb2 as pb
 from orchestra_protocol.agent_pb2_grpc import ModernAgentServiceStub
 
@@ -42,28 +41,28 @@ class Session:
         self._stub = ModernAgentServiceStub(self._channel)
         self._metadata = (("authorization", f"Bearer {target.key}"),)
         self._ended = threading.Event()
-        self._stream: grpc.Call | None = None
         self.welcomed = False
 
     def close(self) -> None:
         """End the session; can be called from any thread, more than once."""
         self._ended.set()
         self._parts.outbox.close()
-        if self._stream is not None:
-            self._stream.cancel()
+        self._channel.close()  # ends every call on it, also a registration that has no answer yet
 
     def run(self) -> None:
         """Return when the stream ends; raises `grpc.RpcError` when it breaks or is refused."""
-        with self._channel:
+        try:
             registered = self._stub.RegisterAgent(
                 self._parts.registration, metadata=self._metadata, timeout=_ANSWER_SECONDS
             )
             # By this a gateway can bring all calls of an agent to the same control plane.
             self._metadata = (*self._metadata, ("orchestra-agent-id", registered.agent_id))
-            try:
-                self._follow(registered)
-            finally:
-                self.close()
+            self._follow(registered)
+        except ValueError:
+            if not self._ended.is_set():  # else: the channel was closed under a call that began
+                raise
+        finally:
+            self.close()
 
     def _follow(self, registered: pb.RegisterAgentResponse) -> None:
         heartbeat = self._heartbeat(registered)
@@ -73,11 +72,7 @@ class Session:
         hello_limit.start()
         try:
             stream = self._parts.outbox.open(self._hello(registered.agent_id))
-            call = self._stub.TaskBidirectionalStream(stream, metadata=self._metadata)
-            self._stream = call
-            if self._ended.is_set():
-                return
-            for message in call:
+            for message in self._stub.TaskBidirectionalStream(stream, metadata=self._metadata):
                 if self._receive(message, registered):
                     return
         finally:
