@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import structlog
+from litestar import Litestar
 from litestar.types import ControllerRouterHandler
 
 import orchestra
@@ -75,6 +76,7 @@ class Api:
     """A composed api: the ASGI application, and what has to be started and ended with it."""
 
     application: Door
+    framework: Litestar
     parts: dict[str, Any]
     feeds: Feeds
     outbox: Outbox
@@ -134,6 +136,7 @@ async def compose(settings: Settings, database: Database, bus: Bus) -> Api:
     door = Door(framework, site)
     return Api(
         application=door,
+        framework=framework,
         parts=parts,
         feeds=feeds,
         outbox=outbox,

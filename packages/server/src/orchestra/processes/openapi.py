@@ -6,7 +6,7 @@ It is built when somebody asks for it: most processes are never asked, and it ta
 import asyncio
 import json
 import re
-from typing import Any, cast
+from typing import Any
 
 from litestar import Litestar, Request, Response, get
 from litestar.handlers import HTTPRouteHandler
@@ -48,7 +48,7 @@ _PAGE_NAME = re.compile(r"Page_[a-z_.]+\.(\w+)_(?=\")")
 
 def document(app: Litestar) -> Fields:
     """The description of an application's routes."""
-    schema = cast("Fields", app.openapi_schema.to_schema())
+    schema = app.openapi_schema.to_schema()
     schema["components"]["schemas"]["Problem"] = PROBLEM
     schema["components"]["securitySchemes"] = SECURITY
     policies = _policies(app)

@@ -7,6 +7,7 @@ its page.
 
 import hashlib
 import mimetypes
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ Scope = dict[str, Any]
 Send = Callable[[Any], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
+_REFUSED = re.compile(r";\s*q=0(\.0*)?\s*$")
 ENCODINGS = (("br", ".br"), ("gzip", ".gz"))
 IMMUTABLE = b"public, max-age=31536000, immutable"
 REVALIDATE = b"no-cache"
@@ -136,7 +138,9 @@ def _variant(path: Path, body: bytes, etag: bytes, encoding: str) -> Variant:
 
 
 def _choose(file: File, accepted: str) -> Variant:
-    names = {part.partition(";")[0].strip() for part in accepted.split(",") if "q=0" not in part}
+    names = {
+        part.partition(";")[0].strip() for part in accepted.split(",") if not _REFUSED.search(part)
+    }
     best = next((name for name, _ in ENCODINGS if name in names and name in file.variants), None)
     return file.variants[best or "identity"]
 

@@ -1,0 +1,170 @@
+"""The whole api on real engines, listening as it does in production."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+from orchestra.features.identity import first_admin_link
+from orchestra.foundation import ids
+from orchestra.foundation.concurrency import Guard
+from orchestra.foundation.database import Database
+from orchestra.foundation.messaging import Bus
+from orchestra.foundation.settings import Settings
+from orchestra.processes import serving
+from orchestra.processes.api import Api, compose
+
+PASSWORD = "correct horse battery"
+SignIn = Callable[..., Awaitable[httpx.AsyncClient]]
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def settings(tmp_path: Path, database_url: str, nats_url: str) -> Settings:
+    (tmp_path / "keys").mkdir()
+    return Settings(
+        data_dir=tmp_path,
+        database_url=database_url,
+        nats_url=nats_url,
+        model_url="http://127.0.0.1:1/v1",
+        model_key="unused",
+        api_listen=f"unix:/tmp/orchestra-test-{ids.short_id()}.sock",
+        feed_max_per_caller=3,
+    )
+
+
+@pytest.fixture
+async def database(settings: Settings, anyio_backend: str) -> AsyncIterator[Database]:
+    database = await Database.connect(settings.database_url, pool_size=6)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+async def bus(settings: Settings, anyio_backend: str) -> AsyncIterator[Bus]:
+    bus = await Bus.connect(settings, name="test")
+    yield bus
+    await bus.close()
+
+
+@dataclass(frozen=True)
+class Server:
+    """An api that listens on a Unix socket."""
+
+    api: Api
+    settings: Settings
+    stopping: asyncio.Event
+
+    def client(self, **more: Any) -> httpx.AsyncClient:
+        path = self.settings.api_listen.removeprefix("unix:")
+        transport = httpx.AsyncHTTPTransport(uds=path)
+        return httpx.AsyncClient(
+            transport=transport, base_url="http://localhost", timeout=10, **more
+        )
+
+
+@pytest.fixture
+async def server(settings: Settings, database: Database, bus: Bus) -> AsyncIterator[Server]:
+    api = await compose(settings, database, bus)
+    await api.start(bus)
+    stopping = asyncio.Event()
+    async with Guard() as guard:
+        serve = serving.serve(
+            api.application, settings.api_listen, stopping=stopping, before_stop=api.stop
+        )
+        serving_task = guard.spawn("serve", serve)
+        server = Server(api, settings, stopping)
+        await _listening(server)
+        yield server
+        stopping.set()
+        await asyncio.wait_for(serving_task, timeout=10)
+
+
+async def _listening(server: Server) -> None:
+    async with asyncio.timeout(10), server.client() as client:
+        while True:
+            try:
+                await client.get("/health")
+            except httpx.ConnectError:
+                await asyncio.sleep(0.01)
+            else:
+                return
+
+
+@pytest.fixture
+async def sign_in(server: Server, database: Database, settings: Settings) -> AsyncIterator[SignIn]:
+    """Makes a person and signs in; the cookie is secure, so it is sent by hand over this socket."""
+    opened: list[httpx.AsyncClient] = []
+
+    async def session(url: str, body: Any) -> httpx.AsyncClient:
+        client = server.client()
+        opened.append(client)
+        answer = await client.post(url, json=body)
+        assert answer.status_code in {200, 201}, answer.text
+        cookie = answer.headers["set-cookie"].partition(";")[0]
+        client.cookies.clear()
+        client.headers["cookie"] = cookie
+        return client
+
+    token = await first_admin_link(database, settings)
+    root = await session(
+        "/api/auth/setup", {"token": token, "username": "root", "password": PASSWORD}
+    )
+
+    async def make(username: str = "ann", role: str = "member") -> httpx.AsyncClient:
+        if username == "root":
+            return root
+        account = {"username": username, "password": PASSWORD, "role": role}
+        made = await root.post("/api/users", json=account)
+        assert made.status_code == 201, made.text
+        return await session("/api/auth/login", {"username": username, "password": PASSWORD})
+
+    yield make
+    for client in opened:
+        await client.aclose()
+
+
+class Feed:
+    """Server-sent events of one response."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        self.response = response
+        self._lines = response.aiter_lines()
+
+    async def next(self) -> dict[str, Any]:
+        """The next event; `data` is decoded. Comments are events of type `comment`."""
+        fields: dict[str, Any] = {}
+        async with asyncio.timeout(15):
+            async for line in self._lines:
+                if not line and fields:
+                    return fields
+                if line.startswith(":"):
+                    fields["event"] = "comment"
+                elif line:
+                    name, _, value = line.partition(": ")
+                    fields[name] = msgspec.json.decode(value) if name == "data" else value
+        raise EOFError
+
+    async def rest(self) -> list[dict[str, Any]]:
+        """Everything up to the end of the stream."""
+        events: list[dict[str, Any]] = []
+        try:
+            while True:
+                events.append(await self.next())
+        except EOFError:
+            return events
+
+
+@asynccontextmanager
+async def follow(client: httpx.AsyncClient, url: str, **headers: str) -> AsyncGenerator[Feed]:
+    async with client.stream("GET", url, headers=headers) as response:
+        yield Feed(response)
