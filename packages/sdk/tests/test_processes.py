@@ -46,9 +46,10 @@ async def test_a_result_survives_kill_9_before_its_acknowledgement(
 ) -> None:
     first = start()
     await plane.agent("restorable")
-    task = await plane.submit("wait", 0.3)
+    task = await plane.submit("wait", str(tmp_path / "onward"))
     await task.wait_for(lambda task: bool(task.events))
     await plane.stop()  # the handler ends while nobody listens
+    (tmp_path / "onward").touch()
     saved = tmp_path / "restorable"
     await until(lambda: bool(list(saved.glob("*.run"))))
     first.kill()
@@ -64,26 +65,31 @@ async def test_a_result_survives_kill_9_before_its_acknowledgement(
 
 
 async def test_an_agent_killed_in_mid_task_is_replaced_by_the_next_attempt(
-    plane: ControlPlane, start: Start
+    plane: ControlPlane, start: Start, tmp_path: Path
 ) -> None:
     plane.lease_seconds = 0.2
     first = start()
     await plane.agent("restorable")
-    task = await plane.submit("wait", 60)
+    task = await plane.submit("wait", str(tmp_path / "onward"))
     await task.wait_for(lambda task: bool(task.events))
     first.kill()
     await task.wait_for(lambda task: task.state == "queued")
+    (tmp_path / "onward").touch()
     start()
     assert await task.result() == "waited"
     assert task.attempt == 2
 
 
-async def test_sigterm_lets_the_running_task_finish(plane: ControlPlane, start: Start) -> None:
+async def test_sigterm_lets_the_running_task_finish(
+    plane: ControlPlane, start: Start, tmp_path: Path
+) -> None:
     process = start()
-    await plane.agent("restorable")
-    task = await plane.submit("wait", 0.3)
+    connected = await plane.agent("restorable")
+    task = await plane.submit("wait", str(tmp_path / "onward"))
     await task.wait_for(lambda task: bool(task.events))
     process.send_signal(signal.SIGTERM)
+    await until(lambda: connected.draining)
+    (tmp_path / "onward").touch()
     assert await task.result() == "waited"
     assert await asyncio.to_thread(process.wait, BOUND) == 0
 
