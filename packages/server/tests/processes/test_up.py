@@ -23,7 +23,7 @@ COMMAND = (sys.executable, "-m", "orchestra.processes")
 START_SECONDS = 90.0
 RESTART_SECONDS = 30.0
 ENGINES = ("postgres", "nats")
-VITAL = ("control-plane", "api", "worker", "gateway")
+PROGRAMS = (*ENGINES, "control-plane", "api", "gateway", "worker")
 
 pytestmark = [pytest.mark.timeout(180), pytest.mark.xdist_group("up")]
 
@@ -64,6 +64,9 @@ class Instance:
     def process(self, name: str) -> ProcessId:
         return next(item.process for item in self.record().processes if item.name == name)
 
+    def state(self, name: str) -> str:
+        return next(item.state for item in self.record().processes if item.name == name)
+
     def processes(self) -> list[ProcessId]:
         known = self.record()
         return [known.supervisor, *(item.process for item in known.processes)]
@@ -89,6 +92,7 @@ def instance_in(directory: Path, **settings: str) -> Generator[Instance]:
 def running(tmp_path_factory: pytest.TempPathFactory) -> Generator[Instance]:
     with instance_in(tmp_path_factory.mktemp("up"), local_model="false") as instance:
         instance.up()
+        assert wait_until(lambda: instance.state("worker") == "ready", seconds=RESTART_SECONDS)
         yield instance
 
 
@@ -105,7 +109,7 @@ def test_status_shows_every_program(running: Instance) -> None:
     answer = json.loads(running.run("status", "--json").stdout)
     programs = {row["name"]: row for row in answer["processes"]}
     assert answer["state"] == "ready"
-    for name in ("supervisor", *ENGINES, *VITAL):
+    for name in ("supervisor", *PROGRAMS):
         assert programs[name]["state"] == "ready", programs[name]
         assert programs[name]["memory_bytes"] > 0
     assert "gateway" in running.run("status").stdout
@@ -122,7 +126,7 @@ def test_migrate_finds_the_database_of_the_running_instance(running: Instance) -
     assert "already was at" in running.run("migrate").stderr
 
 
-@pytest.mark.parametrize("name", [*ENGINES, *VITAL])
+@pytest.mark.parametrize("name", PROGRAMS)
 def test_a_part_that_is_killed_comes_back(running: Instance, name: str) -> None:
     former = running.process(name)
     os.killpg(former.pid, signal.SIGKILL)
