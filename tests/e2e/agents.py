@@ -16,7 +16,7 @@ agent = Agent("{name}", slots={slots})
 
 
 @agent.task("{capability}")
-async def echo(ctx: Context, input: dict) -> dict:
+async def echo(ctx: Context, input):
     with open({ledger!r}, "a") as ledger:
         ledger.write(ctx.idempotency_key + "\\n")
     return input

@@ -138,15 +138,22 @@ class Product:
             yield client
 
     def cli(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
-        """One command of `orchestra` against this instance."""
-        given: dict[str, Any] = {"timeout": 60, "cwd": self.data_dir.parent, "check": True}
-        return subprocess.run(
+        """One command of `orchestra` against this instance; fails the test if it fails.
+
+        With `check=False` any exit code will do.
+        """
+        must_succeed = options.pop("check", True)
+        given: dict[str, Any] = {"timeout": 90, "cwd": self.data_dir.parent, **options}
+        done = subprocess.run(
             [ORCHESTRA, *arguments],
             env=self.environment(),
             capture_output=True,
             text=True,
-            **{**given, **options},
+            check=False,
+            **given,
         )
+        assert done.returncode == 0 or not must_succeed, f"{arguments}: {done.stdout}{done.stderr}"
+        return done
 
 
 def wait_until(condition: Callable[[], object], *, seconds: float, what: str) -> None:

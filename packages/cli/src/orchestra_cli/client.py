@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import httpx
 
-from orchestra_cli import ids, sse
+from orchestra_cli import ids, output, sse
 from orchestra_cli.errors import CliError, UnavailableError, from_problem
 from orchestra_cli.target import Target
 
@@ -15,6 +15,8 @@ TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 # The server sends a comment every 15 s; three of them missing means that the connection is dead.
 FEED_TIMEOUT = httpx.Timeout(45.0, connect=5.0)
 ATTEMPTS = 4
+# A short interruption is not worth a message.
+SILENT_ATTEMPTS = 3
 # How long a feed is tried again without having heard anything before we give up.
 FEED_PATIENCE_SECONDS = 120.0
 PAGE = 200
@@ -87,9 +89,11 @@ class Client:
                 for event in self._feed(path, last):
                     last, heard, attempt = event.id or last, ids.monotonic(), 0
                     yield event
-            except UnavailableError:
+            except UnavailableError as error:
                 if ids.monotonic() - heard > FEED_PATIENCE_SECONDS:
                     raise
+                if attempt == SILENT_ATTEMPTS:
+                    output.note(f"{error.message} Trying again …")
             attempt += 1
             ids.pause(attempt)
 
