@@ -41,7 +41,7 @@ def find(*, name: str, url: str | None, key: str | None, ca_file: str | None) ->
             )
     raise NotConfigured(
         "No control plane is known. Start one here with `orchestra up`, enrol this agent with"
-        " `orchestra agent enrol`, or set ORCHESTRA_URL and ORCHESTRA_AGENT_KEY."
+        " `orchestra agent enroll`, or set ORCHESTRA_URL and ORCHESTRA_AGENT_KEY."
     )
 
 
