@@ -227,6 +227,7 @@ async def test_a_wrong_key_encryption_key_is_found_at_the_start(
             await Vault.open(database, dataclasses.replace(settings, key_encryption_key=wrong))
 
 
+@pytest.mark.timeout(90)
 async def test_the_local_model_follows_its_server_to_another_port(
     database: Database, settings: Settings, model: RunningModel
 ) -> None:
@@ -246,6 +247,8 @@ async def test_the_local_model_follows_its_server_to_another_port(
         await opened.close()
 
 
+# Loading the model and its first tokens take long on a machine that does something else, too.
+@pytest.mark.timeout(90)
 class TestWithTheLocalModel:
     """The whole way with a real model server."""
 

@@ -29,9 +29,11 @@ from orchestra.features.identity.schemas import (
     SetupBody,
     UserBody,
     UserView,
+    invited_view,
     key_fields,
     login_view,
-    user_fields,
+    me_view,
+    profile_changes,
     user_view,
 )
 from orchestra.features.identity.service import accounts, api_keys, links, logins, names
@@ -154,24 +156,20 @@ async def me(actor: ActorArg, database: DatabaseArg) -> MeView:
         user = await repository.user_by_id(tx, actor.owner)
     if user is None:
         raise NotFound
-    return _me(user, actor)
+    return me_view(user, actor)
 
 
 @patch("/api/me", opt=policy(SIGNED_IN), tags=["identity"])
 async def change_me(data: JSONBody[ProfileBody], actor: ActorArg, database: DatabaseArg) -> MeView:
     """Changes the caller's name, address and preferences."""
     person = _person(actor)
-    changes: dict[str, Any] = {}
-    if data.display_name is not UNSET:
-        changes["display_name"] = names.display_name(data.display_name)
-    if data.email is not UNSET:
-        changes["email"] = names.email(data.email)
+    changes = profile_changes(data)
     async with database.transaction() as tx:
         user = await repository.user_by_id(tx, person.owner, for_update=True)
         if user is not None and data.preferences is not UNSET:
             changes["preferences"] = names.merged_preferences(user.preferences, data.preferences)
         user = await accounts.change_own(tx, person, changes)
-    return _me(user, person)
+    return me_view(user, person)
 
 
 @post("/api/me/password", opt=policy(SIGNED_IN), status_code=204, tags=["identity"])
@@ -291,7 +289,7 @@ async def create_user(
     )
     async with database.transaction() as tx:
         invitation = await accounts.create(tx, actor, new)
-    return InvitedUserView(**user_fields(invitation.user), link_token=invitation.link_token)
+    return invited_view(invitation)
 
 
 @get("/api/users/{user_id:uuid}", opt=USERS, tags=["identity"])
@@ -311,11 +309,8 @@ async def change_user(
 ) -> UserView:
     """Changes an account; who loses rights or gets a new password is signed out everywhere."""
     given = {"role": data.role, "status": data.status}
-    changes: dict[str, Any] = {name: value for name, value in given.items() if value is not UNSET}
-    if data.display_name is not UNSET:
-        changes["display_name"] = names.display_name(data.display_name)
-    if data.email is not UNSET:
-        changes["email"] = names.email(data.email)
+    changes = profile_changes(data)
+    changes |= {name: value for name, value in given.items() if value is not UNSET}
     if data.password is not UNSET:
         async with database.transaction() as tx:
             username = (await accounts.person(tx, user_id)).username
@@ -331,7 +326,7 @@ async def invite_again(
     """A fresh one-time sign-in link for somebody who lost the first one or their password."""
     async with database.transaction() as tx:
         invitation = await accounts.invite_again(tx, actor, user_id)
-    return InvitedUserView(**user_fields(invitation.user), link_token=invitation.link_token)
+    return invited_view(invitation)
 
 
 def _client(request: AnyRequest) -> Client:
@@ -364,10 +359,6 @@ def _cookie(token: str, *, max_age: int) -> Cookie:
         samesite="lax",
         max_age=max_age,
     )
-
-
-def _me(user: User, actor: Actor) -> MeView:
-    return MeView(**user_fields(user), permissions=sorted(actor.permissions))
 
 
 async def _checked_hash(identity: Identity, password: str | None, username: str) -> str | None:

@@ -6,8 +6,10 @@ from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, UnsetType
 
+from orchestra.features.identity.service import names
+from orchestra.features.identity.service.accounts import Invitation
 from orchestra.features.identity.types import ApiKey, LinkPurpose, Login, User, UserStatus
-from orchestra.foundation.auth import Permission, Role
+from orchestra.foundation.auth import Actor, Permission, Role
 from orchestra.foundation.web import Body, View
 
 # Shapes are bounded here, before anything is hashed or looked up; the services say what is wrong in
@@ -147,12 +149,30 @@ class KeysView(View):
     items: list[KeyView]
 
 
+def profile_changes(body: ProfileBody | UserBody) -> dict[str, Any]:
+    """The name and address that a request sets; raises InvalidInput."""
+    changes: dict[str, Any] = {}
+    if body.display_name is not UNSET:
+        changes["display_name"] = names.display_name(body.display_name)
+    if body.email is not UNSET:
+        changes["email"] = names.email(body.email)
+    return changes
+
+
 def user_fields(user: User) -> dict[str, Any]:
     return {name: getattr(user, name) for name in UserView.__struct_fields__}
 
 
 def user_view(user: User) -> UserView:
     return UserView(**user_fields(user))
+
+
+def me_view(user: User, actor: Actor) -> MeView:
+    return MeView(**user_fields(user), permissions=sorted(actor.permissions))
+
+
+def invited_view(invitation: Invitation) -> InvitedUserView:
+    return InvitedUserView(**user_fields(invitation.user), link_token=invitation.link_token)
 
 
 def login_view(login: Login, *, current: str) -> LoginView:
