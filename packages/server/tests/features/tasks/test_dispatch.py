@@ -7,8 +7,6 @@ from typing import Any
 
 import pytest
 from orchestra.features.tasks import NewTask, Priority
-
-
 from orchestra_protocol import agent_pb2 as pb
 from orchestra_sdk import Agent
 

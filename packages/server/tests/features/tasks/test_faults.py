@@ -1,4 +1,4 @@
-"""Engines and control planes that die while tasks wait and run: nothing is lost, nothing repeated."""
+"""Engines and control planes that die while tasks wait and run: nothing is lost or repeated."""
 
 import asyncio
 import shutil

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from nats.js.errors import NotFoundError
 from orchestra.features.tasks import NewTask
 from orchestra.features.tasks.errors import IdempotencyConflict, InputTooLarge, QueueFull
 from orchestra.features.tasks.repository.submitting import count_waiting
@@ -60,11 +61,14 @@ async def test_concurrent_submits_share_transactions(world: Any) -> None:
 
 
 async def test_a_task_of_a_transaction_that_fails_does_not_exist(world: Any) -> None:
-    new = NewTask(input=1, capability="echo")
-    with pytest.raises(ZeroDivisionError):
+    async def submit_and_fail() -> None:
         async with world.database.transaction() as tx:
+            new = NewTask(input=1, capability="echo")
             await world.submitter.submit(world.actor, new, tx=tx)
             raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await submit_and_fail()
     async with world.database.transaction() as tx:
         assert await count_waiting(tx) == 0
 
@@ -83,7 +87,8 @@ async def test_a_task_of_a_transaction_that_fails_does_not_exist(world: Any) -> 
     ],
 )
 async def test_a_mistake_is_named(world: Any, wrong: dict[str, Any], field: str) -> None:
-    new = NewTask(**{"input": 1, "capability": "echo", **wrong})
+    given: dict[str, Any] = {"input": 1, "capability": "echo", **wrong}
+    new = NewTask(**given)
     with pytest.raises(InvalidInput) as caught:
         await world.submitter.submit(world.actor, new)
     assert [item.field for item in caught.value.fields] == [field]
@@ -117,7 +122,7 @@ async def test_a_submit_tells_readers_and_sends_a_permit(world: Any) -> None:
     async def permit() -> Any:
         try:
             return await world.bus.jetstream.get_last_msg("TASKS", f"tasks.high.{queue}")
-        except Exception:
+        except NotFoundError:
             return None
 
     found = await world.eventually(permit)

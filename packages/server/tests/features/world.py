@@ -1,22 +1,16 @@
-"""Real control planes on a real database and bus, agents of the SDK, and agents of bare protobuf."""
+"""Real control planes on a real database and bus, and whatever a test asks of them."""
 
 import asyncio
 import contextlib
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
-import grpc.aio
 import msgspec
-import pytest
-from google.protobuf.any_pb2 import Any as AnyMessage
-from google.protobuf.message import Message as WireMessage
-from google.protobuf.struct_pb2 import Value
 from orchestra.features.events import History, Outbox, task_topic
-from orchestra.features.identity import Identity, ensure_local_key, mint_key
+from orchestra.features.identity import Identity, mint_key
 from orchestra.features.tasks import (
     FinishDelivery,
     NewTask,
@@ -35,37 +29,10 @@ from orchestra.foundation.messaging import Bus
 from orchestra.foundation.settings import Settings
 from orchestra.processes import control_plane
 from orchestra.processes.control_plane import ControlPlane
-from orchestra_protocol import agent_pb2 as pb
-from orchestra_protocol.agent_pb2_grpc import ModernAgentServiceStub
 from orchestra_sdk import Agent
 
 WAIT_SECONDS = 10.0
 PREFIX = "type.googleapis.com/ai_orchestra.v2."
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
-async def database(database_url: str, anyio_backend: str) -> AsyncIterator[Database]:
-    database = await Database.connect(database_url, pool_size=6)
-    yield database
-    await database.close()
-
-
-@pytest.fixture
-def settings(tmp_path: Path, database_url: str, nats_url: str) -> Settings:
-    return Settings(
-        data_dir=tmp_path,
-        database_url=database_url,
-        nats_url=nats_url,
-        nats_reconnect_seconds=0.1,
-        control_plane_listen="127.0.0.1:0",
-        heartbeat_seconds=0.5,
-        drain_seconds=1.0,
-    )
 
 
 async def eventually(condition: Callable[[], Awaitable[Any]], seconds: float = WAIT_SECONDS) -> Any:
@@ -144,8 +111,10 @@ class World:
             page = await history.page(task_topic(task_id), sequence=place)
             place, is_last = page.next_sequence, page.is_last
             for stored in page.messages:
-                for event in msgspec.json.decode(stored.payload)["events"]:
-                    found.append((event["cursor"], event["type"], event["data"]))
+                found.extend(
+                    (event["cursor"], event["type"], event["data"])
+                    for event in msgspec.json.decode(stored.payload)["events"]
+                )
         await history.close()
         return found
 
@@ -189,7 +158,7 @@ class World:
         return Member(minted.text, await identity.authenticate(Credential(bearer=minted.text)))
 
     @asynccontextmanager
-    async def sdk(self, agent: Agent, address: str) -> AsyncIterator[Agent]:
+    async def sdk(self, agent: Agent, address: str) -> AsyncGenerator[Agent, None]:
         """Serves an agent of the SDK until the block ends."""
         serving = self.guard.spawn(agent.name, agent.serve(url=f"http://{address}", key=self.key))
 
@@ -243,163 +212,3 @@ class RunningPlane:
     async def _disconnect(self) -> None:
         await self.bus.close()
         await self.database.close()
-
-
-@dataclass
-class WireAgent:
-    """An agent as somebody would write it from the proto file alone."""
-
-    address: str
-    key: str
-    name: str = "wire"
-    capabilities: tuple[str, ...] = ("echo",)
-    slots: int = 4
-    instance_id: str = "instance-1"
-    agent_id: str = ""
-    inbox: asyncio.Queue[pb.TaskMessage] = field(default_factory=asyncio.Queue)
-    outbox: asyncio.Queue[pb.TaskMessage | None] = field(default_factory=asyncio.Queue)
-    error: grpc.aio.AioRpcError | None = None
-
-    async def __aenter__(self) -> "WireAgent":
-        self.channel = grpc.aio.insecure_channel(self.address)
-        self.stub: Any = ModernAgentServiceStub(self.channel)
-        self.metadata = (("authorization", f"Bearer {self.key}"),)
-        registered = await self.stub.RegisterAgent(
-            pb.RegisterAgentRequest(
-                name=self.name,
-                capabilities=self.capabilities,
-                slots=self.slots,
-                instance_id=self.instance_id,
-            ),
-            metadata=self.metadata,
-        )
-        self.agent_id = registered.agent_id
-        self.guard = Guard()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.guard.stop()
-        await self.channel.close()
-
-    async def connect(self, *running: tuple[str, int], seconds: float = WAIT_SECONDS) -> pb.Welcome:
-        """Opens the stream with Hello and waits for Welcome."""
-        self.inbox, self.outbox, self.error = asyncio.Queue(), asyncio.Queue(), None
-        self.call = self.stub.TaskBidirectionalStream(self._outgoing(), metadata=self.metadata)
-        hello = pb.Hello(
-            agent_id=self.agent_id,
-            instance_id=self.instance_id,
-            slots=self.slots,
-            running=[pb.RunningTask(task_id=task, epoch=epoch) for task, epoch in running],
-        )
-        await self.send(pb.TASK_TYPE_HELLO, hello)
-        self.reading = self.guard.spawn("wire-agent", self._read())
-        self.beating = self.guard.spawn("wire-beat", self._beat())
-        message = await self.next(pb.TASK_TYPE_WELCOME, seconds=seconds)
-        welcome = pb.Welcome()
-        message.payload.Unpack(welcome)
-        return welcome
-
-    async def disconnect(self) -> None:
-        self.beating.cancel()
-        self.call.cancel()
-        await asyncio.wait({self.reading, self.beating})
-
-    async def send(
-        self, kind: pb.TaskType.ValueType, payload: WireMessage, *, task: str = "", epoch: int = 0
-    ) -> None:
-        content = AnyMessage(
-            type_url=PREFIX + payload.DESCRIPTOR.name, value=payload.SerializeToString()
-        )
-        await self.outbox.put(
-            pb.TaskMessage(
-                task_id=task, agent_id="ignored", type=kind, payload=content, epoch=epoch
-            )
-        )
-
-    async def say(self, task: pb.TaskMessage, *events: pb.AgentEvent) -> None:
-        batch = pb.TaskEvents(events=events)
-        await self.send(pb.TASK_TYPE_EVENTS, batch, task=task.task_id, epoch=task.epoch)
-
-    async def next(self, *kinds: pb.TaskType.ValueType, seconds: float = WAIT_SECONDS) -> Any:
-        """The next message of one of the kinds; others are dropped."""
-        async with asyncio.timeout(seconds):
-            while True:
-                message = await self.inbox.get()
-                if not kinds or message.type in kinds:
-                    return message
-
-    async def assigned(self, seconds: float = WAIT_SECONDS) -> pb.TaskMessage:
-        return await self.next(pb.TASK_TYPE_ASSIGN, seconds=seconds)
-
-    async def ended(self) -> grpc.aio.AioRpcError | None:
-        """Waits for the end of the stream; how it ended."""
-        await asyncio.wait({self.reading}, timeout=WAIT_SECONDS)
-        assert self.reading.done(), "the stream has not ended"
-        return self.error
-
-    async def acked(self) -> pb.EventsAck:
-        ack = pb.EventsAck()
-        (await self.next(pb.TASK_TYPE_EVENTS_ACK)).payload.Unpack(ack)
-        return ack
-
-    @staticmethod
-    def token(sequence: int, text: str) -> pb.AgentEvent:
-        return pb.AgentEvent(sequence=sequence, token=pb.Token(text=text))
-
-    @staticmethod
-    def result(sequence: int, text: str = "done") -> pb.AgentEvent:
-        return pb.AgentEvent(sequence=sequence, result=pb.Result(output=Value(string_value=text)))
-
-    @staticmethod
-    def failure(sequence: int, code: str, *, retryable: bool) -> pb.AgentEvent:
-        said = pb.Failure(code=code, message="It broke.", retryable=retryable)
-        return pb.AgentEvent(sequence=sequence, failure=said)
-
-    async def _outgoing(self) -> AsyncIterator[pb.TaskMessage]:
-        while (message := await self.outbox.get()) is not None:
-            yield message
-
-    async def _read(self) -> None:
-        try:
-            async for message in self.call:
-                await self.inbox.put(message)
-        except grpc.aio.AioRpcError as error:
-            self.error = error
-        except asyncio.CancelledError:
-            if not self.call.cancelled():
-                raise
-
-    async def _beat(self) -> None:
-        async def beats() -> AsyncIterator[pb.HeartbeatMessage]:
-            number = 0
-            while True:
-                number += 1
-                yield pb.HeartbeatMessage(agent_id=self.agent_id, sequence=number)
-                await asyncio.sleep(0.2)
-
-        with contextlib.suppress(grpc.aio.AioRpcError):
-            async for _ in self.stub.StreamHeartbeat(beats(), metadata=self.metadata):
-                pass
-
-
-@pytest.fixture
-def wire(world: World) -> Callable[..., WireAgent]:
-    """Makes agents of bare protobuf with this machine's key."""
-
-    def make(plane: RunningPlane, **more: Any) -> WireAgent:
-        return WireAgent(plane.address, **{"key": world.key, **more})
-
-    return make
-
-
-@pytest.fixture
-async def world(database: Database, settings: Settings, anyio_backend: str) -> AsyncIterator[World]:
-    key = (await ensure_local_key(database, settings)).read_text().strip()
-    bus = await Bus.connect(settings, name="test")
-    world = World(database, settings, bus, key)
-    world.actor = await Identity(database, settings).authenticate(Credential(bearer=key))
-    async with world.stack:
-        yield world
-        await world.guard.stop()
-    await world.submitter.close()
-    await bus.close()

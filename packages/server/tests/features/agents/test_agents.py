@@ -1,0 +1,228 @@
+"""Who is connected, how they are, and who may know."""
+
+import asyncio
+import uuid
+from typing import Any
+
+import grpc
+import httpx
+import msgspec
+import pytest
+from orchestra.features.agents import jobs
+from orchestra.features.agents import rest as agents_rest
+from orchestra.features.agents.service.enrolment import key_check
+from orchestra.features.identity import Identity
+from orchestra.foundation.web import create_app
+from orchestra_protocol import agent_pb2 as pb
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def http(world: Any) -> Any:
+    identity = Identity(world.database, world.settings, check_agent_key=key_check(world.database))
+    app = create_app(
+        agents_rest.routes,
+        settings=world.settings,
+        authenticator=identity,
+        dependencies={"database": world.database, "settings": world.settings},
+    )
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app=app),
+        base_url="http://localhost",
+        headers={"authorization": f"Bearer {world.key}"},
+    ) as client:
+        yield client
+
+
+async def status_of(http: httpx.AsyncClient, agent_id: str) -> str:
+    answer = await http.get(f"/api/agents/{agent_id}")
+    return str(answer.json()["status"])
+
+
+async def test_the_same_owner_and_name_are_the_same_agent(world: Any, wire: Any) -> None:
+    plane = await world.plane()
+    async with wire(plane) as first, wire(plane) as again, wire(plane, name="other") as other:
+        assert first.agent_id == again.agent_id
+        assert first.agent_id != other.agent_id
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"name": ""},
+        {"name": "n" * 101},
+        {"slots": 0},
+        {"slots": 1001},
+        {"capabilities": ()},
+        {"capabilities": ("has space",)},
+        {"capabilities": ("tasks.>",)},
+        {"capabilities": (str(uuid.UUID(int=1)),)},
+    ],
+)
+async def test_a_registration_that_cannot_be_is_refused(
+    world: Any, wire: Any, wrong: dict[str, Any]
+) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        async with wire(await world.plane(), **wrong):
+            pass
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_an_agents_status_follows_its_stream_and_its_slots(
+    world: Any, wire: Any, http: httpx.AsyncClient
+) -> None:
+    heard: list[str] = []
+
+    async def hear(message: Any) -> None:
+        event = msgspec.json.decode(message.data)
+        if event["type"] == "agent.status.changed":
+            heard.append(event["data"]["agent"]["status"])
+
+    async with wire(await world.plane(), slots=1) as agent:
+        await world.bus.listen(f"events.agent.{agent.agent_id}", hear)
+        await agent.connect()
+
+        async def has(status: str) -> bool:
+            return await status_of(http, agent.agent_id) == status and status in heard[-1:]
+
+        await world.eventually(lambda: has("online"))
+        await world.submit("echo", 1)
+        assigned = await agent.assigned()
+        await world.eventually(lambda: has("busy"))
+        await agent.say(assigned, agent.result(1))
+        await world.eventually(lambda: has("online"))
+        await agent.disconnect()
+        await world.eventually(lambda: has("offline"))
+    assert heard == ["online", "busy", "online", "offline"]
+    shown = (await http.get(f"/api/agents/{agent.agent_id}")).json()
+    assert shown["performance"]["tasks_completed"] == 1
+
+
+async def test_an_agent_whose_heartbeat_stops_gets_nothing_new(
+    world: Any, wire: Any, http: httpx.AsyncClient
+) -> None:
+    async with wire(await world.plane(heartbeat_seconds=0.2)) as agent:
+        await agent.connect()
+        agent.beating.cancel()
+
+        async def is_unhealthy() -> bool:
+            return await status_of(http, agent.agent_id) == "unhealthy"
+
+        await world.eventually(is_unhealthy)
+        await world.submit("echo", 1)
+        with pytest.raises(TimeoutError):
+            await agent.assigned(seconds=1)
+        agent.beating = agent.guard.spawn("beat-again", agent._beat())
+        await agent.assigned()
+
+
+async def test_a_foreign_private_agent_is_not_there(
+    world: Any, wire: Any, http: httpx.AsyncClient
+) -> None:
+    alice, bob = await world.member("alice"), await world.member("bob")
+    plane = await world.plane()
+    async with (
+        wire(plane, name="hers", key=alice.key) as hers,
+        wire(plane, name="everybodys") as shared,
+    ):
+        await hers.connect()
+        await shared.connect()
+        as_bob = {"authorization": f"Bearer {bob.key}"}
+        as_alice = {"authorization": f"Bearer {alice.key}"}
+        path = f"/api/agents/{hers.agent_id}"
+        assert (await http.get(path, headers=as_bob)).status_code == 404
+        assert (await http.get(path, headers=as_alice)).status_code == 200
+        listed = (await http.get("/api/agents", headers=as_bob)).json()["items"]
+        assert [item["name"] for item in listed] == ["everybodys"]
+        everything = (await http.get("/api/agents?limit=1")).json()
+        assert [item["name"] for item in everything["items"]] == ["everybodys"]
+        more = await http.get("/api/agents", params={"cursor": everything["next_cursor"]})
+        assert [item["name"] for item in more.json()["items"]] == ["hers"]
+
+
+async def test_an_enrolment_gives_one_key_for_one_name(
+    world: Any, wire: Any, http: httpx.AsyncClient
+) -> None:
+    made = (await http.post("/api/agents/enrolments", json={"name": "remote"})).json()
+    body = {"token": made["token"], "name": "remote"}
+    assert (await http.post("/api/agents/enrol", json=body | {"name": "x"})).status_code == 403
+    key = (await http.post("/api/agents/enrol", json=body)).json()["agent_key"]
+    assert key.startswith("aok_")
+    assert (await http.post("/api/agents/enrol", json=body)).status_code == 403, "single use"
+    plane = await world.plane()
+    async with wire(plane, name="remote", key=key) as agent:
+        await agent.connect()
+        task = await world.submit("echo", 1)
+        await agent.say(await agent.assigned(), agent.result(1))
+        await world.state(task.id, "succeeded")
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        async with wire(plane, name="another", key=key):
+            pass
+    assert caught.value.code() is grpc.StatusCode.PERMISSION_DENIED
+    as_agent = {"authorization": f"Bearer {key}"}
+    assert (await http.get("/api/agents", headers=as_agent)).status_code == 403
+
+
+async def test_only_an_agent_that_is_offline_can_be_forgotten(
+    world: Any, wire: Any, http: httpx.AsyncClient
+) -> None:
+    async with wire(await world.plane()) as agent:
+        await agent.connect()
+        path = f"/api/agents/{agent.agent_id}"
+        assert (await http.delete(path)).status_code == 409
+        await agent.disconnect()
+
+        async def is_offline() -> bool:
+            return await status_of(http, agent.agent_id) == "offline"
+
+        await world.eventually(is_offline)
+        assert (await http.delete(path)).status_code == 204
+        assert (await http.get(path)).status_code == 404
+
+
+async def test_a_watcher_of_the_list_sees_changes(world: Any, wire: Any) -> None:
+    plane = await world.plane()
+    async with wire(plane, name="watched") as agent, wire(plane, name="watcher") as watcher:
+        request = pb.ListAgentsRequest(watch=True, capabilities=["echo"])
+        call = watcher.stub.ListAgents(request, metadata=watcher.metadata)
+        async with asyncio.timeout(10):
+            seen = {(await call.read()).name for _ in range(2)}
+            assert seen == {"watched", "watcher"}
+            await agent.connect()
+            change = await call.read()
+        assert (change.name, change.status) == ("watched", pb.AGENT_STATUS_ONLINE)
+        call.cancel()
+
+
+async def test_live_metrics_tell_of_agents_and_of_the_whole(world: Any, wire: Any) -> None:
+    async with wire(await world.plane()) as agent:
+        await agent.connect()
+        call = agent.stub.GetRealTimeMetrics(
+            pb.MetricsRequest(interval_seconds=0.5), metadata=agent.metadata
+        )
+        async with asyncio.timeout(10):
+            snapshot = await call.read()
+            while not snapshot.system:
+                snapshot = await call.read()
+        call.cancel()
+    assert [item.agent_id for item in snapshot.agents] == [agent.agent_id]
+    assert {"agents_online", "tasks_queued", "cpu_usage"} <= set(snapshot.system)
+
+
+async def test_agents_of_a_killed_control_plane_are_marked_as_gone(
+    world: Any, wire: Any, http: httpx.AsyncClient
+) -> None:
+    plane = await world.plane()
+    async with wire(plane) as agent:
+        await agent.connect()
+
+        async def is_online() -> bool:
+            return await status_of(http, agent.agent_id) == "online"
+
+        await world.eventually(is_online)
+        await plane.kill()
+    async with world.database.transaction() as tx:
+        await tx.execute("UPDATE agents SET updated_at = now() - interval '1 minute'")
+    await jobs.abandon_silent(world.database, world.bus)()
+    assert await status_of(http, agent.agent_id) == "offline"
