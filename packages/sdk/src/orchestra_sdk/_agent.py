@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import FrameType
 from typing import Any, TypeVar
@@ -78,26 +79,22 @@ class Agent:
         if not logging.getLogger().handlers:
             logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
         try:
-            asyncio.run(self._run(url=url, key=key, ca_file=ca_file))
+            asyncio.run(self.serve(url=url, key=key, ca_file=ca_file, until_signal=True))
         except AgentError as error:
             raise SystemExit(f"{self.name}: {error}") from error
 
-    async def _run(self, **where: str | None) -> None:
-        def stop(number: int, frame: FrameType | None) -> None:
-            self.stop()
-
-        # Not the loop's own handlers: Windows has none.
-        former = {number: signal.signal(number, stop) for number in _STOP_SIGNALS}
-        try:
-            await self.serve(**where)
-        finally:
-            for number, handler in former.items():
-                signal.signal(number, handler)
-
     async def serve(
-        self, *, url: str | None = None, key: str | None = None, ca_file: str | None = None
+        self,
+        *,
+        url: str | None = None,
+        key: str | None = None,
+        ca_file: str | None = None,
+        until_signal: bool = False,
     ) -> None:
-        """Serve on the present event loop until `stop`; raises an `AgentError` when it cannot."""
+        """Serve on the present event loop until `stop`; raises an `AgentError` when it cannot.
+
+        With `until_signal`, SIGINT and SIGTERM stop it too; that needs the main thread.
+        """
         if not self._capabilities:
             raise ValueError(
                 f"the agent {self.name!r} has no handler: declare one with @agent.task"
@@ -115,7 +112,8 @@ class Agent:
         )
         self._runtime = Runtime(options)
         try:
-            await self._runtime.serve()
+            with self._stopped_by_signals() if until_signal else nullcontext():
+                await self._runtime.serve()
         finally:
             self._runtime = None
 
@@ -131,6 +129,20 @@ class Agent:
     def connected(self) -> bool:
         """Whether the control plane knows the agent at present."""
         return self._runtime is not None and self._runtime.connected
+
+    @contextmanager
+    def _stopped_by_signals(self) -> Generator[None]:
+        """Not by the event loop's own handlers: Windows has none."""
+
+        def stop(number: int, frame: FrameType | None) -> None:
+            self.stop()
+
+        former = {number: signal.signal(number, stop) for number in _STOP_SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in former.items():
+                signal.signal(number, handler)
 
     def _registration(self) -> pb.RegisterAgentRequest:
         details = [

@@ -1,5 +1,6 @@
 """`orchestra agent`: run an agent from a file, or enrol one of this machine."""
 
+import asyncio
 import logging
 from pathlib import Path
 from typing import Annotated
@@ -27,7 +28,10 @@ def run(
     try:
         agent = load(file)
         output.note(f"{agent.name}: {', '.join(agent.capabilities)}")
-        agent.run(url=url or (named and named.url), key=named and named.key)
+        serving = agent.serve(
+            url=url or (named and named.url), key=named and named.key, until_signal=True
+        )
+        asyncio.run(serving)
     except AgentError as error:
         raise CliError(str(error)) from error
 
