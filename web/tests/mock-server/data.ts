@@ -1,4 +1,4 @@
-import type { Agent, ApiKey, Conversation, Login, Message, Provider, Task, User } from "../../packages/api/src/schema.ts";
+import type { Agent, ApiKey, Conversation, Login, Message, Provider, Task, TaskDetail, User } from "../../packages/api/src/schema.ts";
 
 const ago = (minutes: number) => new Date(Date.now() - minutes * 60_000).toISOString();
 
@@ -19,7 +19,7 @@ export const users: User[] = [
   user("u4", "guest", "", "viewer", "disabled"),
 ];
 
-const agent = (id: string, name: string, status: Agent["status"], slots: number, used: number, capabilities: string[], reason: string | null = null): Agent => ({
+const agent = (id: string, name: string, status: Agent["status"], slots: number, used: number, capabilities: string[], reason = ""): Agent => ({
   id, name, owner_id: "u1", capabilities, status, reason, version: "2.0.0", slots, slots_in_use: used, labels: { zone: "a" },
   resources: status === "offline" ? null : { cpu_usage: 0.3, memory_usage: 0.5, disk_usage: 0.42, network_bytes_in: 1e6, network_bytes_out: 2e6 },
   performance: { tasks_completed: 1204, tasks_failed: 7, average_duration_seconds: 3.4, round_trip_seconds: 0.004 },
@@ -34,7 +34,7 @@ export const agents: Agent[] = [
   agent("a5", "nightly-report", "offline", 2, 0, ["report"], "No heartbeat for 90 minutes"),
 ];
 
-const task = (id: string, capability: string, taskState: Task["state"], minutes: number, extra: Partial<Task> = {}): Task => ({
+const task = (id: string, capability: string, taskState: Task["state"], minutes: number, extra: Partial<TaskDetail> = {}): TaskDetail => ({
   id, capability, agent_id: "a1", agent_name: "assistant-1", state: taskState, priority: "normal", attempt: 1, max_attempts: 3, epoch: 2,
   input: { messages: [{ role: "user", content: "Hello" }] }, result: null, error: null, user_id: "u1", created_at: ago(minutes),
   started_at: taskState === "queued" ? null : ago(minutes - 0.01), finished_at: null, usage: null,
@@ -42,10 +42,10 @@ const task = (id: string, capability: string, taskState: Task["state"], minutes:
   ...extra,
 });
 
-export const state: { tasks: Task[]; conversations: Conversation[]; messages: Record<string, Message[]>; keys: ApiKey[]; logins: Login[]; providers: Provider[]; defaultModel: string } = {
+export const state: { tasks: TaskDetail[]; conversations: Conversation[]; messages: Record<string, Message[]>; keys: ApiKey[]; logins: Login[]; providers: Provider[]; defaultModel: string } = {
   tasks: [
     task("7d0f6c2e-0001", "chat", "running", 1),
-    task("7d0f6c2e-0002", "summarise", "queued", 2, { agent_id: null, agent_name: null, priority: "high" }),
+    task("7d0f6c2e-0002", "summarise", "queued", 2, { agent_id: null, agent_name: "", priority: "high" }),
     task("7d0f6c2e-0003", "chat", "succeeded", 9, { finished_at: ago(8.9), result: { text: "Done." }, usage: { prompt_tokens: 120, completion_tokens: 340 } }),
     task("7d0f6c2e-0004", "code.run", "failed", 30, {
       finished_at: ago(29), attempt: 3, error: { code: "agent_error", message: "The sandbox ran out of memory." },

@@ -50,8 +50,8 @@ export interface Login {
   id: string;
   created_at: string;
   last_seen_at: string;
-  ip: string | null;
-  user_agent: string | null;
+  ip: string;
+  user_agent: string;
   current: boolean;
 }
 
@@ -59,7 +59,7 @@ export interface ApiKey {
   id: string;
   name: string;
   prefix: string;
-  scopes: string[];
+  scopes: Permission[];
   created_at: string;
   expires_at: string | null;
   last_used_at: string | null;
@@ -93,11 +93,12 @@ export interface AgentResources {
 export interface Agent {
   id: string;
   name: string;
-  owner_id: string | null;
+  owner_id: string;
   capabilities: string[];
   status: AgentStatus;
-  reason: string | null;
-  version: string | null;
+  /** Why it is not simply online; empty when there is nothing to say. */
+  reason: string;
+  version: string;
   slots: number;
   slots_in_use: number;
   labels: Record<string, string>;
@@ -105,9 +106,9 @@ export interface Agent {
   performance: {
     tasks_completed: number;
     tasks_failed: number;
-    average_duration_seconds: number | null;
-    round_trip_seconds: number | null;
-  } | null;
+    average_duration_seconds: number;
+    round_trip_seconds: number;
+  };
   connected_at: string | null;
   last_heartbeat: string | null;
 }
@@ -121,23 +122,24 @@ export interface Enrolment {
 export type TaskState = "queued" | "running" | "cancelling" | "succeeded" | "failed" | "cancelled";
 export type Priority = "low" | "normal" | "high" | "critical";
 
-export interface TaskError {
+// An alias, not an interface: the server describes it as any object, which only an alias fits.
+export type TaskError = {
   code: string;
   message: string;
-}
+};
 
-export interface Usage {
+export type Usage = {
   prompt_tokens: number | null;
   completion_tokens: number | null;
   first_token_ms?: number | null;
-}
+};
 
 export interface Attempt {
   attempt: number;
   epoch: number;
-  agent_id: string | null;
+  agent_id: string;
   agent_name: string;
-  started_at: string | null;
+  started_at: string;
   ended_at: string | null;
   outcome: string | null;
   error: TaskError | null;
@@ -145,9 +147,10 @@ export interface Attempt {
 
 export interface Task {
   id: string;
-  capability: string | null;
+  capability: string;
   agent_id: string | null;
-  agent_name: string | null;
+  /** Empty while no agent has it. */
+  agent_name: string;
   state: TaskState;
   priority: Priority;
   attempt: number;
@@ -156,12 +159,15 @@ export interface Task {
   input: unknown;
   result: unknown;
   error: TaskError | null;
-  user_id: string | null;
+  user_id: string;
   created_at: string;
   started_at: string | null;
   finished_at: string | null;
   usage: Usage | null;
-  attempts?: Attempt[];
+}
+
+export interface TaskDetail extends Task {
+  attempts: Attempt[];
 }
 
 export interface Conversation {
@@ -187,7 +193,8 @@ export interface Message {
   model: string | null;
   created_at: string;
   edited_at: string | null;
-  cursor?: string | null;
+  /** Where its task's feed goes on, while it is being written. */
+  cursor: string | null;
 }
 
 export interface Turn {
@@ -201,7 +208,7 @@ export interface Provider {
   id: string;
   name: string;
   kind: ProviderKind;
-  base_url: string | null;
+  base_url: string;
   key_last4: string | null;
   enabled: boolean;
   is_local: boolean;
@@ -211,9 +218,9 @@ export interface Provider {
 
 export interface ProviderTest {
   ok: boolean;
-  latency_ms: number | null;
+  latency_ms: number;
   models: string[];
-  error?: string | null;
+  error: string | null;
 }
 
 export interface Model {

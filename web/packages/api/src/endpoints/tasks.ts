@@ -1,5 +1,5 @@
 import { request } from "../rest.ts";
-import type { Page, Task } from "../schema.ts";
+import type { Page, Task, TaskDetail } from "../schema.ts";
 
 export interface TaskFilter {
   state?: string | undefined;
@@ -10,6 +10,6 @@ export interface TaskFilter {
 
 export const listTasks = (filter: TaskFilter = {}) =>
   request<Page<Task>>("GET", "/api/tasks", { query: { ...filter, limit: 50 } });
-export const readTask = (id: string) => request<Task>("GET", `/api/tasks/${id}`);
+export const readTask = (id: string) => request<TaskDetail>("GET", `/api/tasks/${id}`);
 export const cancelTask = (id: string, reason?: string) =>
   request<Task>("POST", `/api/tasks/${id}/cancel`, { body: reason ? { reason } : {} });

@@ -59,11 +59,10 @@ function Resources({ agent }: { agent: Agent }) {
 function Facts({ agent }: { agent: Agent }) {
   const { t } = useLingui();
   const { performance } = agent;
-  const duration = performance?.average_duration_seconds;
   const facts = [
     agent.version ? t`Version ${agent.version}` : undefined,
-    performance ? t`${formatNumber(performance.tasks_completed)} done, ${formatNumber(performance.tasks_failed)} failed` : undefined,
-    duration == null ? undefined : t`${formatDuration(duration)} on average`,
+    t`${formatNumber(performance.tasks_completed)} done, ${formatNumber(performance.tasks_failed)} failed`,
+    performance.tasks_completed > 0 ? t`${formatDuration(performance.average_duration_seconds)} on average` : undefined,
     agent.last_heartbeat ? t`seen ${formatRelative(agent.last_heartbeat)}` : undefined,
   ];
   return <p className="text-[0.8125rem] text-ink-faint">{facts.filter(Boolean).join(" · ")}</p>;

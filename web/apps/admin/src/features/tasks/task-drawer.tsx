@@ -1,6 +1,6 @@
 import { cancelTask } from "@ai-orchestra/api/endpoints/tasks";
 import { isTerminal } from "@ai-orchestra/api/realtime/task-progress";
-import type { Task } from "@ai-orchestra/api/schema";
+import type { TaskDetail } from "@ai-orchestra/api/schema";
 import { Badge } from "@ai-orchestra/ui/badge";
 import { Banner } from "@ai-orchestra/ui/banner";
 import { Button } from "@ai-orchestra/ui/button";
@@ -36,7 +36,7 @@ export function TaskDrawer({ id, onClose }: { id: string | undefined; onClose: (
   );
 }
 
-function Details({ task }: { task: Task }) {
+function Details({ task }: { task: TaskDetail }) {
   const { t, i18n } = useLingui();
   const client = useQueryClient();
   const cancel = async () => {
@@ -69,7 +69,7 @@ function Details({ task }: { task: Task }) {
       <TaskFacts task={task} />
       <TaskOutput key={task.id} task={task} />
       <TextBlock title={t`Input`} value={task.input} />
-      <TaskAttempts attempts={task.attempts ?? []} />
+      <TaskAttempts attempts={task.attempts} />
     </div>
   );
 }

@@ -7,7 +7,7 @@ export function TaskFacts({ task }: { task: Task }) {
   const { t, i18n } = useLingui();
   const seconds = task.started_at && task.finished_at ? (Date.parse(task.finished_at) - Date.parse(task.started_at)) / 1000 : undefined;
   const facts: [string, string | undefined][] = [
-    [t`Agent`, task.agent_name ?? undefined],
+    [t`Agent`, task.agent_name || undefined],
     [t`Priority`, i18n._(PRIORITY[task.priority])],
     [t`Attempt`, t`${formatNumber(task.attempt)} of ${formatNumber(task.max_attempts)}`],
     [t`Submitted`, formatDateTime(task.created_at)],

@@ -13,13 +13,13 @@ export const TaskRow = memo(function TaskRow({ task, search }: { task: Task; sea
   // The feed is ahead of the list by up to a second.
   const live = useRealtime((state) => state.tasks[task.id]?.state);
   const state = TASK_STATE[task.finished_at ? task.state : (live ?? task.state)];
-  const where = task.agent_name ?? (task.state === "queued" ? t`waiting for an agent` : undefined);
+  const where = task.agent_name === "" && task.state === "queued" ? t`waiting for an agent` : task.agent_name;
   return (
     <li>
       <Link to="/tasks" search={search} className="pressable flex items-center gap-4 rounded-xl px-3 py-3 hover:bg-hover sm:px-4">
         <span className="min-w-0 flex-1">
           <span className="flex items-center gap-2 text-sm font-medium">
-            <span className="truncate">{task.capability ?? task.agent_name ?? t`Task`}</span>
+            <span className="truncate">{task.capability}</span>
             {task.priority === "high" || task.priority === "critical" ? (
               <Badge tone={task.priority === "critical" ? "error" : "violet"}>{i18n._(PRIORITY[task.priority])}</Badge>
             ) : null}

@@ -1,7 +1,7 @@
-import { lazy, Suspense } from "react";
+import { lazy, Suspense, type ComponentType } from "react";
 
 const load = () => import("./markdown.tsx");
-const Markdown = lazy(async () => {
+const Markdown = lazy(async (): Promise<{ default: ComponentType<{ text: string }> }> => {
   try {
     return { default: (await load()).Markdown };
   } catch {

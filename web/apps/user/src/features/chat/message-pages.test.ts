@@ -5,7 +5,7 @@ import type { MessagePages } from "./queries.ts";
 
 const message = (id: string): Message => ({
   id, conversation_id: "c", role: "user", content: id, task_id: null, state: "complete", error: null, usage: null, model: null,
-  created_at: "2026-01-01T00:00:00Z", edited_at: null,
+  created_at: "2026-01-01T00:00:00Z", edited_at: null, cursor: null,
 });
 const ids = (pages: MessagePages | undefined) => flatten(pages).map(({ id }) => id);
 

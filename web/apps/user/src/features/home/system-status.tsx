@@ -65,7 +65,7 @@ function AgentRow({ agent }: { agent: Agent }) {
       </span>
       <span className="min-w-0 flex-1">
         <span className="block truncate text-sm font-medium">{agent.name}</span>
-        <span className="block truncate text-xs text-ink-faint">{agent.reason ?? agent.capabilities.join(" · ")}</span>
+        <span className="block truncate text-xs text-ink-faint">{agent.reason === "" ? agent.capabilities.join(" · ") : agent.reason}</span>
       </span>
       <Badge tone={status.tone} dot>
         {i18n._(status.text)}

@@ -15,8 +15,8 @@ const SYSTEMS: readonly [RegExp, string][] = [
 ];
 
 /** “Firefox, Linux” of a user agent; undefined when it says nothing known. */
-export function deviceName(userAgent: string | null): string | undefined {
-  const find = (names: readonly [RegExp, string][]) => names.find(([pattern]) => pattern.test(userAgent ?? ""))?.[1];
+export function deviceName(userAgent: string): string | undefined {
+  const find = (names: readonly [RegExp, string][]) => names.find(([pattern]) => pattern.test(userAgent))?.[1];
   const names = [find(BROWSERS), find(SYSTEMS)].filter(Boolean);
   return names.length > 0 ? names.join(", ") : undefined;
 }

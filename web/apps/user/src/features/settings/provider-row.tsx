@@ -83,7 +83,7 @@ function TestResult({ result }: { result: ProviderTest }) {
       </p>
     );
   }
-  const latency = formatNumber(Math.round(result.latency_ms ?? 0));
+  const latency = formatNumber(Math.round(result.latency_ms));
   return (
     <p role="status" className="rounded-xl bg-success-soft px-3.5 py-2 text-[0.8125rem] text-success-text">
       <Trans>It answers, in {latency} ms.</Trans> <Plural value={result.models.length} one="# model" other="# models" />
