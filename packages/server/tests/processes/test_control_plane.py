@@ -1,4 +1,4 @@
-"""The control plane as a process: it listens, is killed without warning, and stops in good order."""
+"""The control plane as a process: it listens, is killed, and stops in good order."""
 
 import asyncio
 import os

@@ -14,12 +14,10 @@ STEP_SECONDS = 5.0
 # A living control plane writes every ten seconds.
 SILENT_SECONDS = 25.0
 BATCH = 500
-# Any fixed number: one worker at a time.
-ABANDON_LOCK = 7_203_350
 
 
 def abandon_silent(database: Database, bus: Bus) -> Callable[[], Awaitable[float]]:
-    """A step for `forever`, run by one worker at a time, under `ABANDON_LOCK`."""
+    """A step for `forever`, run by one worker at a time."""
 
     async def step() -> float:
         async with database.transaction() as tx:

@@ -21,16 +21,13 @@ RECONCILE_SECONDS = 0.5
 PERMIT_SECONDS = 5.0
 DELIVER_SECONDS = 1.0
 DELIVER_BATCH = 100
-# Any fixed numbers: only one worker at a time does each of these.
-RECONCILE_LOCK = 7_203_351
-PERMIT_LOCK = 7_203_352
 
 Step = Callable[[], Awaitable[float]]
 OnTaskFinished = Callable[[Transaction, Task], Awaitable[None]]
 
 
 def reconcile(database: Database, outbox: Outbox, bus: Bus, settings: Settings) -> Step:
-    """Takes back what is overdue. Run by one worker at a time, under `RECONCILE_LOCK`."""
+    """Takes back what is overdue. Run by one worker at a time."""
     reconciler = Reconciler(database, outbox, bus, settings)
 
     async def step() -> float:
@@ -41,7 +38,7 @@ def reconcile(database: Database, outbox: Outbox, bus: Bus, settings: Settings) 
 
 
 def renew_permits(database: Database, outbox: Outbox, bus: Bus, settings: Settings) -> Step:
-    """Sends permits again for what waits. Run by one worker at a time, under `PERMIT_LOCK`."""
+    """Sends permits again for what waits. Run by one worker at a time."""
     reconciler = Reconciler(database, outbox, bus, settings)
 
     async def step() -> float:
