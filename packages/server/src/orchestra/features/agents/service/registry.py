@@ -30,7 +30,7 @@ class ConnectedAgent:
     """One agent at this control plane. Whoever gives it work counts the slots in use."""
 
     __slots__ = (
-        "_record", "beat_at", "busy_seconds", "completed", "draining", "failed", "in_use",
+        "_record", "beat_at", "busy_seconds", "completed", "draining", "failed", "gone", "in_use",
         "instance_id", "last_heartbeat", "resources", "round_trip", "shown", "slots", "unhealthy",
         "written_at",
     )  # fmt: skip
@@ -41,6 +41,7 @@ class ConnectedAgent:
         self.slots = slots
         self.in_use = 0
         self.draining = False
+        self.gone = False  # for good: when it comes back, it is a new one
         self.unhealthy = False
         self.beat_at = clock.monotonic()
         self.last_heartbeat: datetime | None = clock.now()
@@ -80,7 +81,9 @@ class ConnectedAgent:
     @property
     def free(self) -> int:
         """How many tasks it can be given now."""
-        return 0 if self.draining or self.unhealthy else max(0, self.slots - self.in_use)
+        if self.gone or self.draining or self.unhealthy:
+            return 0
+        return max(0, self.slots - self.in_use)
 
     @property
     def status(self) -> AgentStatus:
@@ -191,6 +194,7 @@ class Registry:
 
     def disconnect(self, agent: ConnectedAgent) -> None:
         """Takes an agent out; it is written down as offline unless it is back by then."""
+        agent.gone = True
         if self._agents.get(agent.id) is not agent:
             return
         del self._agents[agent.id]

@@ -76,7 +76,7 @@ SELECT
     agent_name, affinity_key, trace_parent, run_timeout_seconds, progress_timeout_seconds,
     extract(epoch FROM now() - created_at)::float8 AS waited_seconds
 FROM claimed ORDER BY priority DESC, id
-"""  # noqa: S608 - only names of our own states are put in
+"""
 
 
 async def claim(

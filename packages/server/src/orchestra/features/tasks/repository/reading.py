@@ -9,7 +9,7 @@ from orchestra.features.tasks.types import Attempt, Task, TaskSnapshot, TaskStat
 from orchestra.foundation.database import Row, Transaction
 
 # Only our own column lists are put into these.
-_GET = f"SELECT {FULL} FROM tasks WHERE id = $1"  # noqa: S608
+_GET = f"SELECT {FULL} FROM tasks WHERE id = $1"
 _FIND = f"""
 SELECT {BRIEF} FROM tasks
 WHERE ($1::uuid IS NULL OR user_id = $1)
@@ -18,11 +18,11 @@ WHERE ($1::uuid IS NULL OR user_id = $1)
     AND ($4::uuid IS NULL OR agent_id = $4)
     AND ($5::uuid IS NULL OR id < $5)
 ORDER BY id DESC LIMIT $6
-"""  # noqa: S608
+"""
 _SNAPSHOTS = f"""
 SELECT {FULL}, snapshot_text, snapshot_epoch, snapshot_sequence FROM tasks
 WHERE id = ANY($1::uuid[])
-"""  # noqa: S608
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -57,7 +57,7 @@ RETURNING id, created_at
 _BY_KEY = f"""
 SELECT {FULL}, idempotency_key, request_hash FROM tasks
 WHERE (user_id, idempotency_key) IN (SELECT * FROM unnest($1::uuid[], $2::text[]))
-"""  # noqa: S608 - only our own column list is put in
+"""
 
 
 async def insert(tx: Transaction, tasks: Sequence[PreparedTask]) -> dict[TaskId, datetime]:
