@@ -167,13 +167,12 @@ class Settings:
 
     @property
     def runtime_dir(self) -> Path:
-        """A short path for sockets, of which the system allows about 100 characters."""
-        parent = os.environ.get("XDG_RUNTIME_DIR", "")
-        if os.getuid() == 0 or not parent:
-            # PostgreSQL, which will not be root, cannot enter root's XDG_RUNTIME_DIR.
-            parent = f"/tmp/orchestra-{os.getuid()}"  # noqa: S108 - the owner is checked
+        """A short path for sockets, of which the system allows about 100 characters.
+
+        Not in XDG_RUNTIME_DIR: that is removed when its user logs out, and the instance may stay.
+        """
         digest = hashlib.sha256(str(self.data_dir.resolve()).encode()).hexdigest()[:8]
-        return Path(parent) / f"ao-{digest}"
+        return Path(f"/tmp/orchestra-{os.getuid()}/ao-{digest}")  # noqa: S108 - the owner is checked
 
     def with_values(self, origin: str, **values: Any) -> "Settings":
         """A copy with `values`, whose origin is remembered."""

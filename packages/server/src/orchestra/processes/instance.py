@@ -5,6 +5,7 @@ prepared.
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from orchestra.engines import model, nats, postgres
 from orchestra.engines.envoy import Envoy
@@ -77,8 +78,15 @@ def environment(settings: Settings) -> dict[str, str]:
     """What the children are told: everything that they cannot read from the file or inherit."""
     told = {"argument", ORIGIN}
     names = [name for name, origin in settings.origins.items() if origin in told]
-    values = {f"ORCHESTRA_{name.upper()}": str(getattr(settings, name)) for name in names}
+    values = {f"ORCHESTRA_{name.upper()}": _as_text(getattr(settings, name)) for name in names}
     return {**values, "ORCHESTRA_DATA_DIR": str(settings.data_dir)}
+
+
+def _as_text(value: object) -> str:
+    """As the settings read it back from a variable."""
+    if isinstance(value, tuple):
+        return ",".join(str(part) for part in cast("tuple[object, ...]", value))
+    return str(value)
 
 
 def _listen_addresses(settings: Settings) -> dict[str, str]:
@@ -144,7 +152,7 @@ def _make_runtime_directory(directory: Path, *, mode: int) -> None:
     state = directory.parent.lstat()
     if state.st_uid != os.geteuid() or state.st_mode & 0o022:
         raise EngineError(
-            f"{directory.parent} belongs to somebody else; remove it or set XDG_RUNTIME_DIR."
+            f"{directory.parent} belongs to somebody else or is open to others; remove it."
         )
     if os.geteuid() == 0:
         directory.parent.chmod(mode)  # one made by another program of ours may be stricter
