@@ -42,10 +42,11 @@ class Calls:
         self._some.set()
 
     async def flush(self) -> None:
-        """Writes everything that waits; raises Unavailable while PostgreSQL is away."""
+        """Writes everything that waits now; raises Unavailable while PostgreSQL is away."""
         async with self._writing:
-            while self._waiting:
-                batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+            # What arrives meanwhile is gathered for the next time, not written call by call.
+            for size in _batches(len(self._waiting)):
+                batch = [self._waiting.popleft() for _ in range(size)]
                 try:
                     async with self._database.transaction() as tx:
                         await repository.insert_calls(tx, batch)
@@ -70,3 +71,7 @@ class Calls:
             except Unavailable:
                 self._some.set()
                 await asyncio.sleep(RETRY_SECONDS)
+
+
+def _batches(count: int) -> list[int]:
+    return [min(BATCH, count - start) for start in range(0, count, BATCH)]

@@ -1,8 +1,10 @@
 """Providers as the processes hold them: opened at the start, closed at the end."""
 
 import uuid
+from datetime import timedelta
 
-from orchestra.features.providers import repository
+import structlog
+
 from orchestra.features.providers.service import manage
 from orchestra.features.providers.service.calls import Calls
 from orchestra.features.providers.service.catalog import Catalog
@@ -12,9 +14,16 @@ from orchestra.features.providers.service.probe import probe
 from orchestra.features.providers.service.vault import Vault
 from orchestra.features.providers.types import Probe
 from orchestra.foundation import clock
+from orchestra.foundation.concurrency import Guard, forever
 from orchestra.foundation.database import Database
 from orchestra.foundation.egress import Egress
+from orchestra.foundation.errors import OrchestraError
 from orchestra.foundation.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+LIST_LIFE = timedelta(hours=1)
+LOOK_SECONDS = 60.0
 
 
 class Providers:
@@ -27,6 +36,7 @@ class Providers:
         self.calls = Calls(database)
         self.completions = Completions(self.catalog, self.egress, self.calls)
         self.workshop = Workshop(self.catalog, vault, self.egress)
+        self._guard = Guard()
 
     @classmethod
     async def open(cls, database: Database, settings: Settings) -> "Providers":
@@ -36,10 +46,12 @@ class Providers:
             await manage.ensure_local(tx, settings)
         opened = cls(database, settings, vault)
         opened.calls.start()
+        opened._guard.spawn("model-lists", forever("model-lists", opened._refresh))
         return opened
 
     async def close(self) -> None:
         """Writes down the last calls and closes connections."""
+        await self._guard.stop()
         try:
             await self.calls.close()
         finally:
@@ -51,9 +63,21 @@ class Providers:
             provider = await manage.get(tx, provider_id)
         found = await probe(self.egress, self.catalog.target_of(provider))
         if found.ok:
-            now = clock.now()
-            changes = {"models": found.models, "models_checked_at": now}
             async with self._database.transaction() as tx:
-                await repository.update(tx, provider_id, changes, now=now)
+                await manage.keep_models(tx, provider, found.models)
                 tx.after_commit(self.catalog.changed)
         return found
+
+    async def _refresh(self) -> float:
+        """Renews lists of models that are old; one that fails is asked again at the next look."""
+        async with self._database.transaction() as tx:
+            present = await manage.everyone(tx)
+        old = clock.now() - LIST_LIFE
+        for provider in present:
+            checked = provider.models_checked_at
+            if provider.enabled and (checked is None or checked < old):
+                try:
+                    await self.test(provider.id)
+                except OrchestraError as error:
+                    log.warning("no models", provider=provider.name, error=error.message)
+        return LOOK_SECONDS

@@ -127,6 +127,18 @@ async def everyone(tx: Transaction) -> list[Provider]:
     return await repository.everyone(tx, limit=MAX_PROVIDERS)
 
 
+async def keep_models(tx: Transaction, provider: Provider, models: list[str]) -> None:
+    """Stores a provider's list. The local server's default follows what it really serves."""
+    now = clock.now()
+    changes = {"models": models, "models_checked_at": now}
+    await repository.update(tx, provider.id, changes, now=now)
+    default = await repository.default(tx)
+    if default is None or default.provider_id != provider.id or not provider.is_local:
+        return
+    if models and default.model not in models:
+        await repository.set_default(tx, ModelDefault(provider_id=provider.id, model=models[0]))
+
+
 async def ensure_local(tx: Transaction, settings: Settings) -> None:
     """Makes the row of the local model server fit the settings; it is the first default."""
     await repository.lock_start(tx)
