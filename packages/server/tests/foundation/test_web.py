@@ -7,6 +7,7 @@ import pytest
 from litestar import get, post
 from litestar.di import NamedDependency
 from litestar.params import FromQuery, JSONBody
+from litestar.routes import HTTPRoute
 from litestar.testing import TestClient
 from orchestra.foundation import auth, web
 from orchestra.foundation.auth import SYSTEM, Actor, Credential, Permission
@@ -167,3 +168,11 @@ def test_a_cursor_comes_back_as_it_went_and_a_foreign_one_is_refused() -> None:
     ):
         with pytest.raises(InvalidInput):
             web.decode_cursor(foreign, str, int)
+
+
+def test_dependencies_are_resolved_without_tasks_of_their_own(client: TestClient[Any]) -> None:
+    """The attributes of Litestar that this relies on may change: then it should be seen here."""
+    routes = [route for route in client.app.routes if isinstance(route, HTTPRoute)]
+    models = [model for route in routes for _, model in route.route_handler_map.values()]
+    assert max(len(model.dependency_batches) for model in models) == 2
+    assert all(len(batch) == 1 for model in models for batch in model.dependency_batches)

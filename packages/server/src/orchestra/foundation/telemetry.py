@@ -96,7 +96,7 @@ def trace_headers() -> dict[str, str]:
 
 
 def _configure_traces(process: str, endpoint: str) -> None:
-    global _tracing  # noqa: PLW0603 - set once at the start of a process
+    global _tracing
     _tracing = True
     # Imported here: the SDK costs 100 ms at every start, and most instances have no collector.
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415

@@ -40,6 +40,7 @@ from orchestra.foundation.errors import (
     Unauthenticated,
 )
 from orchestra.foundation.settings import Settings
+from orchestra.foundation.web_dependencies import resolve_one_by_one
 from orchestra.foundation.web_middleware import request_context
 
 log = structlog.get_logger(__name__)
@@ -153,6 +154,7 @@ def create_app(
         on_app_init=[_without_debug],
         logging_config=None,
     )
+    resolve_one_by_one(app)
     _refuse_unguarded(app)
     return app
 
