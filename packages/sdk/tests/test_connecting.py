@@ -24,7 +24,7 @@ from orchestra_protocol import agent_pb2 as pb
 from orchestra_protocol.agent_pb2_grpc import ModernAgentServiceStub
 from orchestra_sdk import Agent, EnrolmentFailed, LoadFailed, NotConfigured, enroll, load
 from orchestra_sdk._channel import open_channel
-from orchestra_sdk._target import Target, enrolled, find
+from orchestra_sdk._target import Target, enrolled, find, seen_from_here
 
 
 @pytest.fixture(autouse=True)
@@ -70,6 +70,23 @@ def test_an_instance_is_found_upwards_and_before_the_one_at_home(tmp_path: Path)
     assert target() == Target(url="http://home", key="home")
     instance(tmp_path / "work/.orchestra", "http://near", "near")
     assert target() == Target(url="http://near", key="near")
+
+
+@pytest.mark.parametrize(
+    ("url", "reached", "seen"),
+    [
+        ("http://localhost:8080/v1", "https://far:8443", "https://far:8443/v1"),
+        ("http://127.0.0.1:8080/v1", "grpcs://far", "https://far/v1"),
+        ("http://localhost:8080/v1", "http://127.0.0.1:8080", "http://localhost:8080/v1"),
+        ("http://localhost:8080/v1", "unix:/run/s.sock", "http://localhost:8080/v1"),
+        ("https://model.example/v1", "https://far:8443", "https://model.example/v1"),
+        ("", "https://far:8443", ""),
+    ],
+)
+def test_an_instance_that_calls_itself_localhost_is_where_it_was_found(
+    url: str, reached: str, seen: str
+) -> None:
+    assert seen_from_here(url, reached) == seen
 
 
 def test_a_file_with_one_agent_is_loaded(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def enroll(url: str, token: str, *, name: str, directory: str | Path | None = No
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     credential = {
         "agent_key": answer["agent_key"],
-        "grpc_url": answer["grpc_url"],
+        "grpc_url": _target.seen_from_here(answer["grpc_url"], url),
         "pinned": pin is not None,
         "server_name": pin.server_name if pin else "",
     }

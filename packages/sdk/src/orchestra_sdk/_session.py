@@ -13,7 +13,7 @@ from orchestra_sdk._heartbeat import Heartbeat
 from orchestra_sdk._outbox import Outbox
 from orchestra_sdk._resources import Resources
 from orchestra_sdk._table import RunTable
-from orchestra_sdk._target import Target
+from orchestra_sdk._target import Target, seen_from_here
 
 _ANSWER_SECONDS = 10.0  # for the registration and for the welcome
 _DEFAULT_HEARTBEAT_SECONDS = 2.0
@@ -37,6 +37,7 @@ class Session:
 
     def __init__(self, parts: Parts, target: Target) -> None:
         self._parts = parts
+        self._url = target.url
         self._channel = open_channel(target)
         self._stub = ModernAgentServiceStub(self._channel)
         self._metadata = (("authorization", f"Bearer {target.key}"),)
@@ -55,6 +56,7 @@ class Session:
             registered = self._stub.RegisterAgent(
                 self._parts.registration, metadata=self._metadata, timeout=_ANSWER_SECONDS
             )
+            registered.model_base_url = seen_from_here(registered.model_base_url, self._url)
             # By this a gateway can bring all calls of an agent to the same control plane.
             self._metadata = (*self._metadata, ("orchestra-agent-id", registered.agent_id))
             self._follow(registered)

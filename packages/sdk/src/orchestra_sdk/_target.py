@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from orchestra_sdk._errors import NotConfigured
 
@@ -43,6 +43,22 @@ def find(*, name: str, url: str | None, key: str | None, ca_file: str | None) ->
         "No control plane is known. Start one here with `orchestra up`, enrol this agent with"
         " `orchestra agent enroll`, or set ORCHESTRA_URL and ORCHESTRA_AGENT_KEY."
     )
+
+
+def seen_from_here(url: str, reached: str) -> str:
+    """Return `url` as the agent can use it, which has reached the instance at `reached`.
+
+    An instance that knows itself only as localhost means the address under which it was found.
+    """
+    parts, found = urlsplit(url), urlsplit(reached)
+    if not _is_loopback(parts.hostname) or not found.hostname or _is_loopback(found.hostname):
+        return url
+    scheme = {"grpc": "http", "grpcs": "https"}.get(found.scheme, found.scheme)
+    return urlunsplit(parts._replace(scheme=scheme, netloc=found.netloc))
+
+
+def _is_loopback(host: str | None) -> bool:
+    return host is not None and (host in ("localhost", "::1") or host.startswith("127."))
 
 
 def credential_directory(env: Mapping[str, str]) -> Path:
