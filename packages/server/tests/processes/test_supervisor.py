@@ -13,8 +13,9 @@ from orchestra.engines.process import Command
 from orchestra.engines.testing import wait_until
 from orchestra.foundation.errors import Unavailable
 from orchestra.processes import logs
+from orchestra.processes.programs import HopelessStart, Program, Step, StepFailed
 from orchestra.processes.record import ProcessRecord
-from orchestra.processes.supervisor import HopelessStart, Program, Step, StepFailed, Supervisor
+from orchestra.processes.supervisor import Supervisor
 
 pytestmark = pytest.mark.anyio
 FOREVER = "while :; do sleep 0.1; done"

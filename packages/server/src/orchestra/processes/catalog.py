@@ -9,7 +9,7 @@ from pathlib import Path
 from orchestra.engines.address import Address, accepts, answers, loopback
 from orchestra.engines.process import Command
 from orchestra.processes.instance import Instance, environment
-from orchestra.processes.supervisor import Program, Step
+from orchestra.processes.programs import Program, Step
 
 Work = Callable[[], Awaitable[None]]
 

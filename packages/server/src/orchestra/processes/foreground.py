@@ -85,14 +85,15 @@ class _Run:
         if changed.state in SHOWN_STATES:
             last = f" ({changed.last_end})" if changed.state == "restarting" else ""
             self._say(f"{changed.name} {changed.state}{last}")
-        try:
-            self._save(processes=self._supervisor.records())
-        except DirectoryUnusable as error:
-            terminal.say(f"warning: {error.message}")
+        self._save(processes=self._supervisor.records())
 
     def _say(self, message: str) -> None:
         terminal.say(f"{clock.monotonic() - self._started:6.1f} s  {message}")
 
     def _save(self, **changes: Any) -> None:
+        """A full disk costs what `status` shows, not the instance."""
         self._record = self._record.evolve(**changes)
-        record.write(self._settings, self._record)
+        try:
+            record.write(self._settings, self._record)
+        except DirectoryUnusable as error:
+            terminal.say(f"warning: {error.message}")

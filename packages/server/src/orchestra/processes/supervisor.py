@@ -6,21 +6,19 @@ It knows nothing of what the programs are; `catalog` says that.
 
 import math
 import signal
-import subprocess
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import anyio
 import anyio.abc
 
-from orchestra.engines.errors import EngineError
-from orchestra.engines.process import Command, kill_group
+from orchestra.engines.process import kill_group
 from orchestra.foundation import clock, ids
 from orchestra.foundation.errors import OrchestraError
 from orchestra.processes import logs
-from orchestra.processes.record import ProcessId, ProcessRecord, identify
+from orchestra.processes.programs import Child, HopelessStart, Program, Step, StepFailed
+from orchestra.processes.record import ProcessRecord
 
 POLL_SECONDS = 0.02
 # A program that needs longer to be ready is stuck, and is started again.
@@ -31,64 +29,6 @@ LONGEST_PAUSE_SECONDS = 30.0
 FORGIVEN_SECONDS = 60.0
 # A program that dies so often before it was ever ready will not be, and starting the whole fails.
 HOPELESS_STARTS = 4
-KILL_SECONDS = 5.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Program:
-    """A program to keep running.
-
-    `is_ready` gets its process id; `needs` are names of programs and steps. The whole is ready, and
-    can be started, without a program that is not vital. One that `prepares_itself` is started at
-    once, does its imports, and waits for the end of its standard input: then they are ready.
-    """
-
-    name: str
-    command: Command
-    is_ready: Callable[[int], bool] = lambda _pid: True
-    needs: tuple[str, ...] = ()
-    is_vital: bool = True
-    prepares_itself: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
-    """Something done once, between programs: it needs some, and others need it."""
-
-    name: str
-    run: Callable[[], Awaitable[None]]
-    needs: tuple[str, ...] = ()
-
-
-class StepFailed(EngineError):
-    """Something that has to be done at the start could not be done."""
-
-
-class HopelessStart(EngineError):
-    """A program ended again and again while the instance was starting."""
-
-
-@dataclass
-class _Child:
-    program: Program
-    ready: anyio.Event = field(default_factory=anyio.Event)
-    ended: anyio.Event = field(default_factory=anyio.Event)
-    process: anyio.abc.Process | None = None
-    state: str = "waiting"
-    restarts: int = 0
-    failures: int = 0
-    last_end: str = ""
-
-    def record(self) -> ProcessRecord:
-        process = identify(self.process.pid) if self.process else ProcessId(0, 0)
-        return ProcessRecord(
-            name=self.program.name,
-            state=self.state,
-            pid=process.pid,
-            started=process.started,
-            restarts=self.restarts,
-            last_end=self.last_end,
-        )
 
 
 class Supervisor:
@@ -101,7 +41,7 @@ class Supervisor:
         log_directory: Path,
         on_change: Callable[[ProcessRecord], None],
     ) -> None:
-        self._children = {part.name: _Child(part) for part in parts if isinstance(part, Program)}
+        self._children = {part.name: Child(part) for part in parts if isinstance(part, Program)}
         self._steps = {part.name: (part, anyio.Event()) for part in parts if isinstance(part, Step)}
         self._logs = log_directory
         self._on_change = on_change
@@ -141,7 +81,7 @@ class Supervisor:
         """Ends everything at once, without asking."""
         self._stopping.set()
         for child in self._children.values():
-            self._signal(child, signal.SIGKILL)
+            child.signal(signal.SIGKILL)
 
     async def _watch_signals(self) -> None:
         """The first stops in order, the second at once."""
@@ -175,7 +115,7 @@ class Supervisor:
             ) from error
         done.set()
 
-    async def _keep(self, child: _Child) -> None:
+    async def _keep(self, child: Child) -> None:
         if not child.program.prepares_itself:
             await self._wait_ready(*child.program.needs)
         while not self._stopping.is_set():
@@ -190,8 +130,10 @@ class Supervisor:
             child.restarts += 1
             await self._pause(child)
 
-    async def _run_once(self, child: _Child) -> None:
-        process = await self._spawn(child)
+    async def _run_once(self, child: Child) -> None:
+        with logs.open_log(self._logs, child.program.name) as output:
+            process = await child.spawn(output=output)
+        self._change(child, "starting")
         try:
             async with anyio.create_task_group() as watch:
                 watch.start_soon(self._watch, child, process)
@@ -206,26 +148,7 @@ class Supervisor:
         )
         self._change(child, "stopped" if self._stopping.is_set() else "restarting")
 
-    async def _spawn(self, child: _Child) -> anyio.abc.Process:
-        """Forks from this thread, which lives as long as the supervisor does, see
-        engines.process.spawn.
-        """
-        command = child.program.command
-        command.remove_old_sockets()
-        with logs.open_log(self._logs, child.program.name) as output:
-            child.process = await anyio.open_process(
-                command.launch_argv,
-                cwd=command.directory,
-                env=command.full_environment,
-                stdin=subprocess.PIPE if child.program.prepares_itself else subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
-        self._change(child, "starting")
-        return child.process
-
-    async def _watch(self, child: _Child, process: anyio.abc.Process) -> None:
+    async def _watch(self, child: Child, process: anyio.abc.Process) -> None:
         """Tells a waiting program to go when it can, and sees it become ready."""
         if process.stdin is not None:
             await self._wait_ready(*child.program.needs)
@@ -233,13 +156,13 @@ class Supervisor:
         limit = clock.monotonic() + READY_SECONDS
         while not await anyio.to_thread.run_sync(child.program.is_ready, process.pid):
             if clock.monotonic() > limit:
-                self._signal(child, signal.SIGKILL)
+                child.signal(signal.SIGKILL)
                 return
             await anyio.sleep(POLL_SECONDS)
         self._change(child, "ready")
         child.ready.set()
 
-    def _give_up_if_hopeless(self, child: _Child) -> None:
+    def _give_up_if_hopeless(self, child: Child) -> None:
         was_ready = child.ready.is_set() or not child.program.is_vital
         if child.failures >= HOPELESS_STARTS and not was_ready:
             raise HopelessStart(
@@ -247,7 +170,7 @@ class Supervisor:
                 f"it {child.last_end}"
             )
 
-    async def _pause(self, child: _Child) -> None:
+    async def _pause(self, child: Child) -> None:
         """Waits longer after each death in a row, and not all programs equally long."""
         longest = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * math.pow(2, child.failures - 1))
         with anyio.move_on_after(longest / 2 + ids.full_jitter(longest / 2)):
@@ -258,36 +181,21 @@ class Supervisor:
             for child in self._children.values():
                 tasks.start_soon(self._stop, child)
 
-    async def _stop(self, child: _Child) -> None:
+    async def _stop(self, child: Child) -> None:
         for other in self._children.values():
             if child.program.name in self._all_needs(other.program.needs):
                 await other.ended.wait()
-        await self._end(child)
+        if child.process is not None:
+            self._change(child, "stopping")
+        await child.end()
         child.ended.set()
-
-    async def _end(self, child: _Child) -> None:
-        process = child.process
-        if process is None:
-            return
-        self._change(child, "stopping")
-        self._signal(child, child.program.command.stop_signal)
-        with anyio.move_on_after(child.program.command.stop_seconds):
-            await process.wait()
-            return
-        self._signal(child, signal.SIGKILL)
-        with anyio.move_on_after(KILL_SECONDS):
-            await process.wait()
 
     def _all_needs(self, names: Sequence[str]) -> set[str]:
         """With the needs of the steps among them."""
         through = [step.needs for name, (step, _) in self._steps.items() if name in names]
         return {*names, *(name for needs in through for name in needs)}
 
-    def _signal(self, child: _Child, number: signal.Signals) -> None:
-        if child.process is not None and child.process.returncode is None:
-            kill_group(child.process.pid, number)
-
-    def _change(self, child: _Child, state: str) -> None:
+    def _change(self, child: Child, state: str) -> None:
         child.state = state
         self._on_change(child.record())
 

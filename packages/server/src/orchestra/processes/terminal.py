@@ -3,9 +3,11 @@ one sentence.
 """
 
 import argparse
+import contextlib
 import json
 import sys
 from collections.abc import Callable, Sequence
+from typing import TextIO
 
 from orchestra.foundation.errors import OrchestraError
 from orchestra.foundation.settings import Settings, load
@@ -58,14 +60,19 @@ def guard(work: Callable[[], int]) -> int:
 
 def say(message: str) -> None:
     """A message for people; standard output is for results."""
-    sys.stderr.write(message + "\n")
-    sys.stderr.flush()
+    _write(sys.stderr, message)
 
 
 def answer(text: str) -> None:
     """A result, which a program may read."""
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+    _write(sys.stdout, text)
+
+
+def _write(stream: TextIO, text: str) -> None:
+    """Nobody may be listening any more; that is no reason to stop."""
+    with contextlib.suppress(BrokenPipeError):
+        stream.write(text + "\n")
+        stream.flush()
 
 
 def answer_json(value: object) -> None:

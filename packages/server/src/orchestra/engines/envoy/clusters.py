@@ -1,10 +1,10 @@
 """The processes behind the gateway: how they are reached, and when one counts as healthy."""
 
 import ipaddress
-from typing import Any
 
 from orchestra.engines.address import Address
 from orchestra.engines.envoy.plan import Plan
+from orchestra.engines.envoy.typed import Config
 
 # Of one connection to an upstream. More would queue behind each other's packets, fewer cost
 # sockets.
@@ -12,8 +12,6 @@ STREAMS_PER_CONNECTION = 1000
 STREAM_WINDOW_BYTES = 1024 * 1024
 CONNECTION_WINDOW_BYTES = 16 * 1024 * 1024
 MOST_REQUESTS = 100_000
-
-Config = dict[str, Any]
 
 
 def clusters(plan: Plan) -> list[Config]:
@@ -31,6 +29,8 @@ def _cluster(name: str, upstream: Address, *, health_check: Config) -> Config:
     return {
         "name": name,
         "type": _discovery(upstream),
+        # A name such as localhost may have an IPv6 address at which nobody listens.
+        "dns_lookup_family": "V4_PREFERRED",
         "lb_policy": "LEAST_REQUEST",
         "connect_timeout": "1s",
         "per_connection_buffer_limit_bytes": STREAM_WINDOW_BYTES,

@@ -1,10 +1,10 @@
 """Which path goes where, how long it may take, and what is tried again."""
 
-from typing import Any
+from orchestra.engines.envoy.typed import Config, typed
 
 GRPC_PREFIXES = ("/ai_orchestra.v2.ModernAgentService/", "/grpc.health.v1.Health/")
 # Answers that last as long as somebody listens: feeds, and models while they write.
-STREAM_MATCHES: tuple[dict[str, Any], ...] = (
+STREAM_MATCHES: tuple[Config, ...] = (
     {"path": "/api/events/stream"},
     {"safe_regex": {"regex": "/api/tasks/[^/]+/events"}},
     {"prefix": "/v1/"},
@@ -13,9 +13,9 @@ STREAM_MATCHES: tuple[dict[str, Any], ...] = (
 PROBE_PATHS = ("/health", "/ready")
 PROBE_SECONDS = 5
 ANSWER_SECONDS = 60
+OTHER_HOST = "envoy.retry_host_predicates.previous_hosts"
+OTHER_HOST_KIND = "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
 LARGEST_INTEGER = 2**63 - 1
-
-Config = dict[str, Any]
 
 
 def route_configuration(*, max_request_bytes: int, response_headers: Config) -> Config:
@@ -76,19 +76,9 @@ def _retry(retry_on: str) -> Config:
             "retry_on": retry_on,
             "num_retries": 10,
             "retry_back_off": {"base_interval": "0.25s", "max_interval": "1s"},
-            "retry_host_predicate": [
-                _extension("retry_host_predicates.previous_hosts", "PreviousHostsPredicate")
-            ],
+            "retry_host_predicate": [typed(OTHER_HOST, OTHER_HOST_KIND, {})],
             "host_selection_retry_max_attempts": 3,
         }
-    }
-
-
-def _extension(name: str, kind: str) -> Config:
-    path = name.replace("retry_host_predicates", "retry.host")
-    return {
-        "name": f"envoy.{name}",
-        "typed_config": {"@type": f"type.googleapis.com/envoy.extensions.{path}.v3.{kind}"},
     }
 
 

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -11,6 +10,7 @@ from orchestra.engines.address import Address, answers
 from orchestra.engines.envoy.clusters import clusters
 from orchestra.engines.envoy.listeners import listeners
 from orchestra.engines.envoy.plan import Plan
+from orchestra.engines.envoy.typed import Config, typed
 from orchestra.engines.process import Command, make_directory, write_private
 
 # A worker that is stuck shows within half a minute; checking every 0.2 s costs more than all else
@@ -64,7 +64,7 @@ def prepare(directory: Path, plan: Plan) -> Envoy:
     return gateway
 
 
-def render(plan: Plan) -> dict[str, Any]:
+def render(plan: Plan) -> Config:
     """The whole configuration."""
     return {
         "admin": {"address": {"pipe": {"path": str(plan.admin_socket), "mode": 0o600}}},
@@ -75,15 +75,9 @@ def render(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _connection_limit() -> dict[str, Any]:
+def _connection_limit() -> Config:
     kind = (
         "envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig"
     )
-    limit = {
-        "@type": f"type.googleapis.com/{kind}",
-        "max_active_downstream_connections": MAX_CONNECTIONS,
-    }
-    return {
-        "name": "envoy.resource_monitors.global_downstream_max_connections",
-        "typed_config": limit,
-    }
+    limit = {"max_active_downstream_connections": MAX_CONNECTIONS}
+    return typed("envoy.resource_monitors.global_downstream_max_connections", kind, limit)
