@@ -30,6 +30,14 @@ AWAY = (
     asyncpg.InterfaceError,
 )
 
+# What it raises when it cannot do something now: deadlocks, full disks, statements cut off.
+NOT_NOW = (
+    asyncpg.TransactionRollbackError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.LockNotAvailableError,
+)
+
 Row = asyncpg.Record
 _ESCAPED_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 
@@ -142,12 +150,10 @@ class Database:
             raise Unavailable("PostgreSQL does not answer", retry_after=2) from error
         try:
             yield connection
-        except (
-            asyncpg.PostgresConnectionError,
-            asyncpg.AdminShutdownError,
-            asyncpg.CrashShutdownError,
-        ) as error:
+        except (asyncpg.PostgresConnectionError, ConnectionError) as error:
             raise Unavailable("PostgreSQL went away", retry_after=2) from error
+        except NOT_NOW as error:
+            raise Unavailable("PostgreSQL cannot do this now", retry_after=1) from error
         except asyncpg.InterfaceError as error:
             raise Unavailable("the connection to PostgreSQL was lost", retry_after=2) from error
         finally:

@@ -232,3 +232,17 @@ async def test_a_result_too_large_to_keep_fails_the_task_in_words(
         await agent.say(assigned, agent.result(1, "x" * (world.settings.max_task_result_bytes + 1)))
         failed = await world.state(task.id, "failed")
     assert failed.error.code == "result_too_large"
+
+
+async def test_whatever_an_agent_says_its_run_comes_to_an_end(
+    world: Any, plane: Any, wire: Any
+) -> None:
+    async with wire(plane, slots=20) as agent:
+        await agent.connect()
+        tasks = [await world.submit("echo", number) for number in range(10)]
+        for _ in tasks:
+            assigned = await agent.assigned()
+            await agent.say(assigned, agent.token(1, "a\0b"), agent.result(2, "c\0d"))
+        for task in tasks:
+            done = await world.state(task.id, "succeeded")
+            assert done.result == "c\ufffdd"

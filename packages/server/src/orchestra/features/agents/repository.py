@@ -18,8 +18,9 @@ from orchestra.features.agents.types import (
     Registration,
     Resources,
 )
-from orchestra.foundation.database import Row, Transaction
+from orchestra.foundation.database import Row, Transaction, without_nul
 
+MAX_INSTANCE = 100
 _COLUMNS = """
     id, name, owner_id, shared, capabilities, capability_details, status, reason, version, slots,
     slots_in_use, labels, resources, restorable, tasks_completed, tasks_failed, busy_seconds,
@@ -143,7 +144,7 @@ async def connected(
         """,
         agent_id,
         control_plane_id,
-        instance_id,
+        without_nul(instance_id)[:MAX_INSTANCE],
     )
 
 

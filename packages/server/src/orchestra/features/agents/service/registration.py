@@ -88,8 +88,8 @@ def _problems(said: Registration) -> list[FieldError]:
         found.append(FieldError("name", f"1 to {MAX_NAME} printable characters"))
     if not 1 <= said.slots <= MAX_SLOTS:
         found.append(FieldError("slots", f"between 1 and {MAX_SLOTS}"))
-    if len(said.version) > MAX_VERSION:
-        found.append(FieldError("version", f"at most {MAX_VERSION} characters"))
+    if len(said.version) > MAX_VERSION or not (said.version or "-").isprintable():
+        found.append(FieldError("version", f"at most {MAX_VERSION} printable characters"))
     return [*found, *_capability_problems(said), *_label_problems(said.labels)]
 
 

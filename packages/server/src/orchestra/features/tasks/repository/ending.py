@@ -13,7 +13,7 @@ from orchestra.features.tasks.types import (
     TaskId,
     TaskState,
 )
-from orchestra.foundation.database import Row, Transaction
+from orchestra.foundation.database import Row, Transaction, without_nul
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +103,7 @@ async def apply(tx: Transaction, changes: Sequence[Change]) -> None:
         [encoded(change.usage_json) for change in changes],
         [change.delay_seconds for change in changes],
         [change.life.state in TERMINAL for change in changes],
-        [change.text for change in changes],
+        [None if change.text is None else without_nul(change.text) for change in changes],
         [change.sequence for change in changes],
         [change.ends_epoch for change in changes],
         [change.outcome for change in changes],
@@ -119,8 +119,8 @@ async def mark_cancelling(tx: Transaction, task_id: TaskId, *, by: str, reason: 
         WHERE id = $1
         """,
         task_id,
-        by,
-        reason,
+        without_nul(by),
+        without_nul(reason),
     )
 
 

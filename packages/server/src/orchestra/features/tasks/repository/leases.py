@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from orchestra.features.tasks.types import TaskId
-from orchestra.foundation.database import Transaction
+from orchestra.foundation.database import Transaction, without_nul
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +54,23 @@ class TextSoFar:
     text: str
 
 
+# Everybody who locks several tasks does so in the order of their ids, so that no two wait for each
+# other.
+_LOCKED = """
+WITH locked AS MATERIALIZED (
+    SELECT id FROM tasks WHERE id = ANY($1::uuid[]) ORDER BY id FOR NO KEY UPDATE
+)"""
+
+
 async def renew(tx: Transaction, leases: Sequence[Lease], *, seconds: float) -> set[TaskId]:
     """Renews leases; returns the tasks whose lease is still that one. The others are lost."""
     rows = await tx.fetch(
-        """
+        f"""{_LOCKED}
         UPDATE tasks SET
             lease_expires_at = now() + make_interval(secs => $4),
             last_progress_at = greatest(last_progress_at, now() - make_interval(secs => given.idle))
-        FROM unnest($1::uuid[], $2::bigint[], $3::float8[]) AS given (id, epoch, idle)
+        FROM locked JOIN unnest($1::uuid[], $2::bigint[], $3::float8[]) AS given (id, epoch, idle)
+            USING (id)
         WHERE tasks.id = given.id AND tasks.epoch = given.epoch
             AND tasks.state IN ('running', 'cancelling')
         RETURNING tasks.id
@@ -77,10 +86,10 @@ async def renew(tx: Transaction, leases: Sequence[Lease], *, seconds: float) -> 
 async def shorten(tx: Transaction, leases: Sequence[Lease], *, seconds: float) -> None:
     """Lets leases end `seconds` from now, unless they end sooner."""
     await tx.execute(
-        """
+        f"""{_LOCKED}
         UPDATE tasks SET lease_expires_at =
             least(lease_expires_at, now() + make_interval(secs => $3))
-        FROM unnest($1::uuid[], $2::bigint[]) AS given (id, epoch)
+        FROM locked JOIN unnest($1::uuid[], $2::bigint[]) AS given (id, epoch) USING (id)
         WHERE tasks.id = given.id AND tasks.epoch = given.epoch
             AND tasks.state IN ('running', 'cancelling')
         """,
@@ -128,17 +137,17 @@ async def cancelling(tx: Transaction, leases: Sequence[Lease]) -> list[tuple[Tas
 async def save_texts(tx: Transaction, texts: Sequence[TextSoFar]) -> None:
     """Keeps what runs have said so far, for readers who come when JetStream has lost it."""
     await tx.execute(
-        """
+        f"""{_LOCKED}
         UPDATE tasks SET snapshot_text = given.text, snapshot_epoch = given.epoch,
             snapshot_sequence = given.sequence
-        FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::text[])
-            AS given (id, epoch, sequence, text)
+        FROM locked JOIN unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::text[])
+            AS given (id, epoch, sequence, text) USING (id)
         WHERE tasks.id = given.id AND tasks.epoch = given.epoch
         """,
         [text.task_id for text in texts],
         [text.epoch for text in texts],
         [text.sequence for text in texts],
-        [text.text for text in texts],
+        [without_nul(text.text) for text in texts],
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 from orchestra.foundation.concurrency import Guard
-from orchestra.foundation.errors import Unavailable
+from orchestra.foundation.errors import OrchestraError, Unavailable
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -73,8 +73,14 @@ class Batcher(Generic[T, R]):
             for _, outcome in batch:
                 outcome.cancel()
             raise
-        except Exception as error:  # noqa: BLE001 - it is raised at every caller
+        except OrchestraError as error:
             outcomes = [error] * len(batch)
+        except Exception as error:  # noqa: BLE001 - it is raised at the callers
+            if len(batch) > 1:  # one of them did it: the others shall not suffer
+                for alone in batch:
+                    await self._do([alone])
+                return
+            outcomes = [error]
         for (_, outcome), value in zip(batch, outcomes, strict=True):
             _settle(outcome, value)
 

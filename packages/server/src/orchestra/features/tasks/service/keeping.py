@@ -15,7 +15,7 @@ from orchestra.features.tasks import events
 from orchestra.features.tasks.errors import StaleEpoch, TaskNotFound
 from orchestra.features.tasks.service.batching import Batcher
 from orchestra.features.tasks.service.ending import Ended, Ending, end_all
-from orchestra.features.tasks.service.outcome import to_ending
+from orchestra.features.tasks.service.outcome import not_kept, to_ending
 from orchestra.features.tasks.service.run import Run
 from orchestra.features.tasks.service.session import Session
 from orchestra.foundation.auth import Actor
@@ -130,9 +130,11 @@ class Keeper:
             try:
                 await self._bus.publish(message)
                 return True
-            except (Unavailable, OSError) as error:
-                log.warning("events wait for NATS", task_id=str(run.task_id), error=str(error))
-                await asyncio.sleep(RETRY_SECONDS)
+            except Unavailable as error:
+                log.warning("events wait for NATS", task_id=str(run.task_id), error=error.message)
+            except Exception:
+                log.exception("events wait", task_id=str(run.task_id))
+            await asyncio.sleep(RETRY_SECONDS)
         return False
 
     async def _end(self, run: Run, final: pb.AgentEvent) -> None:
@@ -148,17 +150,18 @@ class Keeper:
                 ended = await self._endings.submit(ending)
             except Unavailable as error:
                 log.warning("a result waits", task_id=str(run.task_id), error=error.message)
-                await asyncio.sleep(RETRY_SECONDS)
             except (StaleEpoch, TaskNotFound) as error:
-                self._refuse(run, error)
-                return
+                return self._refuse(run, error)
             except OrchestraError:
                 # The task is over under this epoch: the answer to an earlier try was lost.
-                self._finish(run, None, final.sequence)
-                return
+                return self._finish(run, None, final.sequence)
+            except Exception:
+                log.exception("an end cannot be kept", task_id=str(run.task_id))
+                ending = not_kept(ending)
             else:
-                self._finish(run, ended, final.sequence)
-                return
+                return self._finish(run, ended, final.sequence)
+            await asyncio.sleep(RETRY_SECONDS)
+        return None
 
     def _finish(self, run: Run, ended: Ended | None, sequence: int) -> None:
         session = self._session_of(run)

@@ -39,6 +39,14 @@ def to_ending(run: Run, final: pb.AgentEvent, *, by: Actor | None, max_result: i
     return _failure(base, final.failure)
 
 
+def not_kept(ending: Ending) -> Ending:
+    """Instead of an end that the database refuses: a failure that it takes."""
+    problem = TaskProblem("result_not_kept", "The database cannot store what the agent has said.")
+    return replace(
+        ending, trigger=Trigger.FAIL, result_json=None, usage=None, text=None, problem=problem
+    )
+
+
 def _failure(base: Ending, failure: pb.Failure) -> Ending:
     problem = TaskProblem(
         failure.code[:MAX_CODE] or "failed",

@@ -70,6 +70,8 @@ def _problems(new: NewTask) -> list[FieldError]:
         found.append(FieldError("capability", "1 to 64 letters, digits, - and _, and not an id"))
     if new.idempotency_key is not None and not _is_key(new.idempotency_key):
         found.append(FieldError("idempotency_key", f"1 to {MAX_KEY_LENGTH} printable characters"))
+    if new.affinity_key is not None and not _is_key(new.affinity_key):
+        found.append(FieldError("affinity_key", f"1 to {MAX_KEY_LENGTH} printable characters"))
     if new.max_attempts is not None and not 1 <= new.max_attempts <= MAX_ATTEMPTS:
         found.append(FieldError("max_attempts", f"between 1 and {MAX_ATTEMPTS}"))
     for name in ("queue_timeout_seconds", "run_timeout_seconds", "progress_timeout_seconds"):
