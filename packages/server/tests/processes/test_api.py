@@ -252,7 +252,7 @@ async def test_whatever_answers_protects_the_browser(server: Server) -> None:
 
 async def test_the_committed_description_of_the_api_is_the_present_one(server: Server) -> None:
     document = _repository() / "docs" / "openapi.json"
-    assert document.read_text() == api_process.describe(), "run scripts/openapi.py"
+    assert document.read_text() == api_process.describe(), "run make generate"
     async with server.client() as client:
         served: dict[str, Any] = (await client.get("/api/openapi.json")).json()
     operations: list[dict[str, Any]] = [
