@@ -1,6 +1,7 @@
 """Serves an ASGI application with Granian in this process: no parent, no fork, one event loop."""
 
 import asyncio
+import resource
 import signal
 from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 import structlog
 import uvloop
 from granian.constants import HTTPModes, Interfaces
-from granian.http import HTTP2Settings
+from granian.http import HTTP1Settings, HTTP2Settings
 from granian.log import LogLevels
 from granian.server.embed import Server
 
@@ -19,6 +20,8 @@ BACKLOG = 4_096
 # Connections at the same time; an open feed holds one, or a stream of one.
 MAX_CONNECTIONS = 65_536
 MAX_STREAMS = 16_384
+# The least that hyper allows: every idle connection of HTTP/1.1 keeps one, headers have to fit.
+READ_BUFFER_BYTES = 8_192
 STOP_SECONDS = 5.0
 
 Application = Callable[[Any, Any, Any], Awaitable[None]]
@@ -26,8 +29,16 @@ Application = Callable[[Any, Any, Any], Awaitable[None]]
 
 def run(main: Coroutine[Any, Any, int]) -> int:
     """Runs a process's main coroutine on the fast event loop, to its end."""
+    allow_many_files()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(main)
+
+
+def allow_many_files() -> None:
+    """Every open feed and every agent is a file; the soft limit is often only 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def stop_signal() -> asyncio.Event:
@@ -79,6 +90,7 @@ def _server(application: Application, listen: str) -> Server:
         websockets=False,
         backlog=BACKLOG,
         backpressure=MAX_CONNECTIONS,
+        http1_settings=HTTP1Settings(max_buffer_size=READ_BUFFER_BYTES),
         http2_settings=HTTP2Settings(max_concurrent_streams=MAX_STREAMS),
         log_enabled=True,
         log_level=LogLevels.error,

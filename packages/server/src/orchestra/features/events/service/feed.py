@@ -85,21 +85,18 @@ class Feed:
         self.owner.watch(self, receive)
         try:
             while (chunk := await self.reader.next()) is not None:
-                await self._write(send, chunk.sse)
-            if self.reader.closing:
-                await self._write(send, encoding.notice("closing", {"reason": self.reader.closing}))
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
+                self.stuck_for, self.is_sending = 0, True
+                await send({"type": "http.response.body", "body": chunk.sse, "more_body": True})
+                self.is_sending, self.has_sent = False, True
+            last = encoding.notice("closing", {"reason": self.reader.closing})
+            body = last if self.reader.closing else b""
+            self.stuck_for, self.is_sending = 0, True
+            await send({"type": "http.response.body", "body": body, "more_body": False})
         except asyncio.CancelledError:
             if not self.is_dropped:
                 raise
         finally:
             self.owner.ended(self)
-
-    async def _write(self, send: Send, body: bytes) -> None:
-        self.stuck_for, self.is_sending = 0, True
-        await send({"type": "http.response.body", "body": body, "more_body": True})
-        self.is_sending = False
-        self.has_sent = True
 
 
 class FeedResponse:

@@ -72,23 +72,30 @@ class LiveReader(Reader):
         self._positions: list[int] | None = None
         self._gap_at: float | None = None
 
-    async def _step(self) -> Chunk | None:
-        if self._positions is None:
-            try:
-                return await self._attach()
-            except Unavailable:
-                await pause(RETRY_SECONDS)
+    def _take(self) -> Chunk | None:
+        chunk: Chunk | None = None
+        while chunk is None and self._positions is not None:
+            batches = self._news(self._positions)
+            if batches is None:
+                self._positions = None  # fallen behind: what it stood at is gone
+            elif not batches:
                 return None
-        if self._has_fallen_behind():
-            self._positions = None
-            return None
-        chunk = self._collect(self._positions)
-        if chunk is None and not self._has_news() and not self._is_wanted():
-            await self._wait()
+            else:
+                chunk = self._chosen(batches)
         return chunk
 
+    def _is_attached(self) -> bool:
+        return self._positions is not None
+
     async def _attach(self) -> Chunk | None:
-        """Finds its place in every ring; says where it stands, and what it had to leave out."""
+        try:
+            return await self._find_place()
+        except Unavailable:
+            await pause(RETRY_SECONDS)
+            return None
+
+    async def _find_place(self) -> Chunk | None:
+        """Its place in every ring; says where it stands, and what it had to leave out."""
         for topic in self.topics:
             await topic.ready()
         is_whole = self._key is None or await self._reach_back(self._key)
@@ -136,30 +143,27 @@ class LiveReader(Reader):
     def _now(self) -> Key:
         return max(topic.now for topic in self.topics if isinstance(topic, StreamTopic))
 
-    def _has_fallen_behind(self) -> bool:
-        positions = self._positions or []
-        for place, topic in enumerate(self.topics):
-            if positions[place] < topic.ring.start:
-                if isinstance(topic, StreamTopic):
-                    return True
-                positions[place] = topic.ring.start
-        return False
-
-    def _has_news(self) -> bool:
-        positions = self._positions or []
-        return any(positions[place] < topic.ring.end for place, topic in enumerate(self.topics))
-
-    def _collect(self, positions: list[int]) -> Chunk | None:
+    def _news(self, positions: list[int]) -> list[Batch] | None:
+        """What every topic has for it, moving on; None if one has gone on without it."""
         batches: list[Batch] = []
         for place, topic in enumerate(self.topics):
-            if positions[place] < topic.ring.end:
-                batch = topic.ring.batch(positions[place])
-                positions[place] = batch.end
-                batches.append(batch)
-        if not batches:
-            return None
-        keys = [batch.last_key for batch in batches if batch.last_key is not None]
-        self._key = max([*keys, self._key]) if self._key and keys else self._key
+            ring, position = topic.ring, positions[place]
+            if position == ring.end:
+                continue
+            if position < ring.start:
+                if isinstance(topic, StreamTopic):
+                    return None
+                position = ring.start
+            batch = ring.batch(position)
+            positions[place] = batch.end
+            batches.append(batch)
+        return batches
+
+    def _chosen(self, batches: list[Batch]) -> Chunk | None:
+        """What it may see and wants of them, in the stream's order; None if that is nothing."""
+        for batch in batches:
+            if batch.last_key is not None and (self._key is None or batch.last_key > self._key):
+                self._key = batch.last_key
         items = [item for batch in batches for item in batch.items if self._may_see(item)]
         if len(batches) == 1 and len(items) == len(batches[0].items):
             return batches[0]

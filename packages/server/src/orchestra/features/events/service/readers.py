@@ -49,14 +49,17 @@ class Reader:
             if self._is_beating:
                 self._is_beating = False
                 return _HEARTBEAT
-            chunk = await self._step()
+            chunk = self._take()
+            if chunk is None and self.closing is None:
+                chunk = await (self._wait() if self._is_attached() else self._attach())
             if chunk is not None:
                 return chunk
         return None
 
     def wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
     def beat(self) -> None:
         """Makes an idle reader hand out a heartbeat."""
@@ -68,21 +71,22 @@ class Reader:
             self.closing = reason
         self.wake()
 
-    async def _step(self) -> Chunk | None:
-        """Takes what is there; None means try again."""
+    def _take(self) -> Chunk | None:
+        """What is there for it in the rings, without waiting; may find that this is the end."""
         raise NotImplementedError
 
-    def _is_wanted(self) -> bool:
-        """Whether something else than an event has to be done."""
-        return self._is_beating or self.closing is not None
+    def _is_attached(self) -> bool:
+        """Whether it has its place in the rings, so that waiting makes sense."""
+        raise NotImplementedError
 
-    async def _wait(self) -> None:
+    async def _attach(self) -> Chunk | None:
+        """Finds its place in the rings, and what comes before it; None means try again."""
+        raise NotImplementedError
+
+    def _wait(self) -> "asyncio.Future[None]":
         """Until somebody calls `wake`; nothing may be awaited between looking and waiting."""
         self._waiter = asyncio.get_running_loop().create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
+        return self._waiter
 
 
 class TaskReader(Reader):
@@ -98,45 +102,47 @@ class TaskReader(Reader):
         self._position: int | None = None
         self._sequence = 1
 
-    async def _step(self) -> Chunk | None:
-        if self._has_ended():
-            self.closing = ""
-            return None
-        try:
-            batch = await self._catch_up() if self._position is None else self._from_ring()
-        except Unavailable:
-            await pause(RETRY_SECONDS)
-            return None
-        if batch is not None:
-            self._key = batch.last_key or self._key
-            if batch.is_final:
-                self.topic.final_key = self._key
-            return batch
-        if (
-            self._position == self.topic.ring.end
-            and not self._is_wanted()
-            and not self._has_ended()
-        ):
-            await self._wait()
-        return None
-
-    def _has_ended(self) -> bool:
-        final = self.topic.final_key
-        return final is not None and self._key is not None and self._key >= final
-
-    def _from_ring(self) -> Batch | None:
+    def _take(self) -> Chunk | None:
         ring, position = self.topic.ring, self._position
-        if position is None or position < ring.start:
-            self._position = None
+        if position is None:
             return None
-        if position >= ring.end:
+        if position == ring.end:
+            if self._has_ended():
+                self.closing = ""
+            return None
+        if position < ring.start:
+            self._position = None
             return None
         batch = ring.batch(position)
         if batch.first_key is not None and not follows(self._key, batch.first_key):
             self._position = None
             return None
         self._position = batch.end
+        return self._hand_out(batch)
+
+    def _is_attached(self) -> bool:
+        return self._position is not None
+
+    async def _attach(self) -> Chunk | None:
+        if self._has_ended():
+            self.closing = ""
+            return None
+        try:
+            batch = await self._catch_up()
+        except Unavailable:
+            await pause(RETRY_SECONDS)
+            return None
+        return None if batch is None else self._hand_out(batch)
+
+    def _hand_out(self, batch: Batch) -> Batch:
+        self._key = batch.last_key or self._key
+        if batch.is_final:
+            self.topic.final_key = self._key
         return batch
+
+    def _has_ended(self) -> bool:
+        final = self.topic.final_key
+        return final is not None and self._key is not None and self._key >= final
 
     async def _catch_up(self) -> Batch | None:
         """Joins the ring, or reads what is before it; what is lost is replaced by a snapshot."""
