@@ -11,7 +11,7 @@ from e2e.feeds import Reader, reading
 from e2e.product import Product, wait_until
 
 ANSWERS = 4
-QUESTION = "Tell me a long story about a lighthouse keeper and the sea."
+QUESTION = "Explain how a lighthouse works, in five sentences."
 SECONDS = 150.0
 
 
