@@ -14,17 +14,49 @@ const DEFAULT_TYPES = new Set(["task.status", "task.finished", "conversation.upd
 /** Types that the client itself makes of what the feed says about itself. */
 const OWN_TYPES = new Set(["feed.ready", "feed.snapshot"]);
 
+/** A tab that nobody looks at gives its connection back after this: over HTTP/1.1 a browser has only six for all. */
+const HIDDEN_MS = 30_000;
+
 class RealtimeClient {
   readonly #handlers = new Handlers();
   #connection: SseConnection | undefined;
+  #lastEventId: string | undefined;
   #feedId: string | undefined;
   #asked = new Set<string>();
+  #wanted = false;
+  #hiddenTimer: ReturnType<typeof setTimeout> | undefined;
 
   connect(): void {
-    if (this.#connection) return;
+    if (this.#wanted) return;
+    this.#wanted = true;
+    addEventListener("online", this.#back);
+    addEventListener("offline", this.#lost);
+    document.addEventListener("visibilitychange", this.#looked);
+    this.#open();
+  }
+
+  disconnect(): void {
+    this.#wanted = false;
+    this.#lastEventId = undefined;
+    clearTimeout(this.#hiddenTimer);
+    removeEventListener("online", this.#back);
+    removeEventListener("offline", this.#lost);
+    document.removeEventListener("visibilitychange", this.#looked);
+    this.#pause();
+    useConnection.setState({ status: "disconnected", latency: undefined, retryCount: 0 });
+  }
+
+  subscribe(type: string, handler: Handler): () => void {
+    const unsubscribe = this.#handlers.add(type, handler);
+    this.#ask(type);
+    return unsubscribe;
+  }
+
+  #open(): void {
     useConnection.setState({ status: "connecting", retryCount: 0 });
     this.#connection = openSse({
       url: "/api/events/stream",
+      lastEventId: this.#lastEventId,
       onEvent: this.#onEvent,
       onOpen: (latency) => {
         useConnection.setState({ status: "connected", latency: Math.round(latency), retryCount: 0 });
@@ -38,24 +70,23 @@ class RealtimeClient {
         this.disconnect();
       },
     });
-    addEventListener("online", this.#back);
-    addEventListener("offline", this.#lost);
   }
 
-  disconnect(): void {
+  #pause(): void {
     this.#connection?.close();
     this.#connection = undefined;
     this.#feedId = undefined;
-    removeEventListener("online", this.#back);
-    removeEventListener("offline", this.#lost);
-    useConnection.setState({ status: "disconnected", latency: undefined, retryCount: 0 });
   }
 
-  subscribe(type: string, handler: Handler): () => void {
-    const unsubscribe = this.#handlers.add(type, handler);
-    this.#ask(type);
-    return unsubscribe;
-  }
+  /** What was missed while the tab was hidden is replayed from the last id. */
+  readonly #looked = (): void => {
+    clearTimeout(this.#hiddenTimer);
+    if (document.hidden) {
+      this.#hiddenTimer = setTimeout(() => {
+        this.#pause();
+      }, HIDDEN_MS);
+    } else if (!this.#connection) this.#open();
+  };
 
   readonly #back = (): void => {
     this.#connection?.restart();
@@ -67,6 +98,7 @@ class RealtimeClient {
   };
 
   readonly #onEvent = (event: SseEvent): void => {
+    this.#lastEventId = event.id ?? this.#lastEventId;
     if (event.type === "ready") this.#ready(event);
     else if (event.type === "snapshot") this.#snapshot(event);
     else if (event.type !== "gap" && event.type !== "closing") this.#dispatch(event);

@@ -8,5 +8,11 @@ export function ChatIndex() {
   const { t } = useLingui();
   const phone = useMedia(PHONE);
   useTitle(t`Chat`);
-  return phone ? <ConversationList /> : <NewConversation />;
+  if (!phone) return <NewConversation />;
+  return (
+    <>
+      <h1 className="sr-only">{t`Sessions`}</h1>
+      <ConversationList />
+    </>
+  );
 }
