@@ -7,12 +7,15 @@ process is nearly there by the time that its engines are.
 import importlib
 import sys
 
+from orchestra.processes.lean import import_lean
+
 WAIT = "--on-eof"
 
 
 def main(arguments: list[str]) -> int:
     waits = arguments[0] == WAIT
     name, *rest = arguments[1:] if waits else arguments
+    import_lean()
     module = importlib.import_module(f"orchestra.processes.{name.replace('-', '_')}")
     if waits:
         sys.stdin.buffer.read()

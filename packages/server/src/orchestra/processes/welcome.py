@@ -3,11 +3,13 @@ administrator.
 """
 
 from orchestra.foundation.settings import Settings
+from orchestra.processes.lean import import_lean
 
 
 async def prepare(settings: Settings) -> str | None:
     """Makes the local key file; returns a one-time token while there is no administrator."""
     # Imported here: the supervisor has programs to start before it needs these.
+    import_lean()
     from orchestra.features import identity  # noqa: PLC0415
     from orchestra.foundation.database import Database  # noqa: PLC0415
 
