@@ -170,9 +170,12 @@ def test_a_cursor_comes_back_as_it_went_and_a_foreign_one_is_refused() -> None:
             web.decode_cursor(foreign, str, int)
 
 
-def test_dependencies_are_resolved_without_tasks_of_their_own(client: TestClient[Any]) -> None:
+def test_dependencies_are_resolved_without_tasks_of_their_own() -> None:
     """The attributes of Litestar that this relies on may change: then it should be seen here."""
-    routes = [route for route in client.app.routes if isinstance(route, HTTPRoute)]
+    app = web.create_app(
+        [read], settings=Settings(), authenticator=OneKey(), dependencies={"word": "hello"}
+    )
+    routes = [route for route in app.routes if isinstance(route, HTTPRoute)]
     models = [model for route in routes for _, model in route.route_handler_map.values()]
     assert max(len(model.dependency_batches) for model in models) == 2
     assert all(len(batch) == 1 for model in models for batch in model.dependency_batches)

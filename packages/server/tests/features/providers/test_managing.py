@@ -245,6 +245,9 @@ async def test_the_local_model_follows_its_server_to_another_port(
         assert (found.ok, found.models) == (True, ["smollm2-135m-instruct"])
     finally:
         await opened.close()
+    without = await Providers.open(database, settings)
+    assert (await without.catalog.current()).targets == {}
+    await without.close()
 
 
 # Loading the model and its first tokens take long on a machine that does something else, too.

@@ -169,6 +169,23 @@ async def test_the_provider_is_told_when_the_client_goes_away(
 
 
 @pytest.mark.parametrize("stream", [True, False])
+async def test_who_gives_up_waiting_costs_nothing_more(
+    openai: AsyncOpenAI, fake: FakeProvider, add: AddProvider, calls: Calls, *, stream: bool
+) -> None:
+    await add()
+    fake.will(hanging)
+    with pytest.raises(sdk.APITimeoutError):
+        await openai.chat.completions.create(
+            model="p/m", messages=HELLO, stream=stream, timeout=0.5
+        )
+    await asyncio.wait_for(fake.hung_up.wait(), timeout=5)
+    async with asyncio.timeout(5):
+        while not (written := await calls()):  # noqa: ASYNC110 - a table cannot be awaited
+            await asyncio.sleep(0.01)
+    assert written[0]["outcome"] == "cancelled"
+
+
+@pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize(
     ("behaviour", "status", "code"),
     [
@@ -297,6 +314,19 @@ async def test_what_is_wrong_with_a_request_is_said_in_openais_words(
         with pytest.raises(sdk.AuthenticationError) as refused:
             await client.models.list()
     assert refused.value.type == "authentication_error"
+
+
+async def test_a_huge_request_is_refused_and_a_large_one_is_not(
+    http: httpx.AsyncClient, fake: FakeProvider, add: AddProvider
+) -> None:
+    await add()
+    fake.will(answering(completion("a")))
+    for size, status in ((8 * 1024**2, 200), (40 * 1024**2, 413)):
+        body = {"model": "p/m", "messages": [{"role": "user", "content": "x" * size}]}
+        answer = await http.post("/v1/chat/completions", json=body)
+        assert answer.status_code == status
+    assert answer.json()["error"]["type"] == "invalid_request_error"
+    assert len(fake.requests) == 1
 
 
 async def test_models_are_listed_in_openais_format(

@@ -34,6 +34,7 @@ from orchestra.foundation.auth import Actor, Permission, require
 from orchestra.foundation.database import Database
 from orchestra.foundation.errors import OrchestraError
 from orchestra.foundation.web import as_orchestra_error, policy
+from orchestra.foundation.web_disconnect import while_connected
 
 ActorArg = NamedDependency[Actor]
 DatabaseArg = NamedDependency[Database]
@@ -163,9 +164,9 @@ async def chat_completions(
     completions = providers.completions
     choice, chat = await completions.prepare(await request.body())
     if not chat.stream:
-        answer = await completions.whole(actor, choice, chat)
+        answer = await while_connected(request, completions.whole(actor, choice, chat))
         return Response(answer, media_type="application/json")
-    events = await completions.stream(actor, choice, chat)
+    events = await while_connected(request, completions.stream(actor, choice, chat))
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return Stream(events, media_type="text/event-stream", headers=headers)
 

@@ -98,7 +98,7 @@ class Catalog:
             chosen = await repository.default(tx)
         targets: dict[str, Target] = {}
         for provider in providers:
-            if not provider.enabled:
+            if not provider.enabled or (provider.is_local and not self._settings.model_url):
                 continue
             try:
                 targets[provider.name] = self.target_of(provider)

@@ -88,8 +88,11 @@ async def failure(wire: Wire, reply: Reply) -> OrchestraError:
     said = wire.error(body)
     message = (said.message if said else "")[:MAX_MESSAGE]
     match reply.status:
-        case 401 | 403:
-            return KeyRefused(f"The provider refused the key. {message}".strip())
+        case 401:
+            # What a provider says here may repeat parts of the key.
+            return KeyRefused()
+        case 403:
+            return KeyRefused(f"The provider does not allow this with its key. {message}".strip())
         case 429:
             return ProviderBusy(message or None, retry_after=retry_after(reply.headers) or 1.0)
         case 404:

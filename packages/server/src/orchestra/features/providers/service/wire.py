@@ -4,7 +4,7 @@ Inside, everything is OpenAI's chat completion format; a wire translates from an
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import msgspec
@@ -34,8 +34,8 @@ class Outgoing:
     """What is sent to a provider."""
 
     url: str
-    headers: Mapping[str, str]
-    body: bytes
+    headers: Mapping[str, str] = field(repr=False)  # the key is among them
+    body: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
