@@ -10,6 +10,6 @@ export default defineConfig({
   sourceLocale: "en",
   locales: ["en", "zh-CN"],
   catalogs: [app("user"), app("admin")],
-  // Line numbers would make every edit of a component a change of both catalogues.
-  format: formatter({ lineNumbers: false }),
+  // Where a text stands would make every move of a component a change of both catalogues.
+  format: formatter({ origins: false }),
 });
