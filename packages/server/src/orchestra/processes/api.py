@@ -23,7 +23,7 @@ from orchestra.features.identity import REVOKED, Identity
 from orchestra.features.identity import rest as identity_rest
 from orchestra.features.providers import Providers
 from orchestra.features.providers import rest as providers_rest
-from orchestra.features.tasks import Submitter, is_current_run, snapshot_source
+from orchestra.features.tasks import Submitter, SystemMetrics, is_current_run, snapshot_source
 from orchestra.features.tasks import rest as tasks_rest
 from orchestra.foundation import telemetry, web
 from orchestra.foundation.database import Database
@@ -83,11 +83,13 @@ class Api:
     identity: Identity
     providers: Providers
     submitter: Submitter
+    metrics: SystemMetrics
     health: health.Health
 
     async def start(self, bus: Bus) -> None:
         await self.identity.watch(bus)
         await self.feeds.start(revoked_subject=REVOKED)
+        await self.metrics.start()
 
     async def stop(self) -> None:
         """Takes the process out of the gateway, and ends the feeds."""
@@ -143,6 +145,7 @@ async def compose(settings: Settings, database: Database, bus: Bus) -> Api:
         identity=identity,
         providers=providers,
         submitter=submitter,
+        metrics=SystemMetrics(database, bus),
         health=state,
     )
 

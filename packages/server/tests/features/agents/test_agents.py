@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import httpx
@@ -11,7 +11,8 @@ import pytest
 from orchestra.features.agents import jobs
 from orchestra.features.agents import rest as agents_rest
 from orchestra.features.agents.service.enrolment import key_check
-from orchestra.features.identity import Identity
+from orchestra.features.identity import REVOKED, Identity
+from orchestra.foundation import telemetry
 from orchestra.foundation.web import create_app
 from orchestra_protocol import agent_pb2 as pb
 
@@ -28,7 +29,7 @@ async def http(world: Any) -> Any:
         dependencies={"database": world.database, "settings": world.settings},
     )
     async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(app=app),
+        transport=httpx.ASGITransport(app=cast("Any", app)),
         base_url="http://localhost",
         headers={"authorization": f"Bearer {world.key}"},
     ) as client:
@@ -226,3 +227,29 @@ async def test_agents_of_a_killed_control_plane_are_marked_as_gone(
         await tx.execute("UPDATE agents SET updated_at = now() - interval '1 minute'")
     await jobs.abandon_silent(world.database, world.bus)()
     assert await status_of(http, agent.agent_id) == "offline"
+
+
+async def test_an_agent_shows_its_key_again_when_its_owners_rights_change(
+    world: Any, wire: Any
+) -> None:
+    member = await world.member("alice")
+    async with wire(await world.plane(), key=member.key) as agent:
+        await agent.connect()
+        async with world.database.transaction() as tx:
+            await tx.execute("UPDATE users_v2 SET status = 'disabled' WHERE username = 'alice'")
+        await world.bus.announce(REVOKED, str(member.actor.user_id).encode())
+        await agent.ended()
+        with pytest.raises(TimeoutError):
+            await agent.connect(seconds=0.5)
+        assert (await agent.ended()).code() is grpc.StatusCode.UNAUTHENTICATED
+
+
+async def test_prometheus_sees_how_many_agents_are_in_which_state(world: Any, wire: Any) -> None:
+    async with wire(await world.plane()) as agent:
+        await agent.connect()
+
+        async def is_shown() -> bool:
+            shown = telemetry.render_metrics().decode()
+            return 'ai_orchestra_agents_by_status{status="online"} 1.0' in shown
+
+        await world.eventually(is_shown)

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import uuid
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import httpx
@@ -38,7 +38,7 @@ async def http(world: Any) -> Any:
         },
     )
     async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(app=app),
+        transport=httpx.ASGITransport(app=cast("Any", app)),
         base_url="http://localhost",
         headers={"authorization": f"Bearer {world.key}"},
     ) as client:

@@ -30,6 +30,7 @@ from orchestra.foundation.messaging import Message
 WAKE_SUBJECT = "control.wake"  # a task waits for one agent
 RUN_SUBJECT = "control.run"  # a run was asked to stop, or its lease was taken
 ATTACHED_SUBJECT = "control.attached"  # an agent has connected to another control plane
+COUNTS_SUBJECT = "control.counts"  # of agents and tasks, for every process's metrics
 FINISHED_SUBJECT = "control.finished"  # a task is over whose submitter wants to be called
 
 

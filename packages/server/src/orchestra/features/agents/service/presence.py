@@ -1,7 +1,5 @@
 """Writes down and announces, in batches, how the agents of this control plane are."""
 
-from prometheus_client import Gauge
-
 from orchestra.features.agents import events, repository
 from orchestra.features.agents.service.registry import ConnectedAgent, Registry
 from orchestra.features.agents.types import AgentStatus, LiveState
@@ -13,12 +11,10 @@ from orchestra.foundation.messaging import Bus, Message
 LOOK_SECONDS = 0.25
 # An agent whose status stays is written and announced this often.
 WRITE_SECONDS = 10.0
+# How many slots are in use is known to this.
+LOAD_SECONDS = 1.0
 # At each look at most this many of those, so that thousands of agents spread over the ten seconds.
 WRITES_PER_LOOK = 500
-
-AGENTS = Gauge(
-    "ai_orchestra_agents_by_status", "Agents connected to this control plane", ("status",)
-)
 
 
 class Presence:
@@ -57,7 +53,6 @@ class Presence:
             async with self._database.transaction() as tx:
                 await repository.save_states(tx, states, control_plane_id=self._control_plane_id)
         await self._bus.publish_soon(*messages)
-        self._measure()
 
     async def _step(self) -> float:
         await self.look()
@@ -67,19 +62,15 @@ class Presence:
         changed: list[ConnectedAgent] = []
         stale: list[ConnectedAgent] = []
         limit = clock.monotonic() - WRITE_SECONDS
+        recently = clock.monotonic() - LOAD_SECONDS
         for agent in self._registry:
             if agent.shown != _shown(agent):
                 changed.append(agent)
-            elif agent.written_at < limit:
+            elif agent.written_at < limit or (
+                agent.in_use != agent.written_in_use and agent.written_at < recently
+            ):
                 stale.append(agent)
         return [*changed, *stale[:WRITES_PER_LOOK]]
-
-    def _measure(self) -> None:
-        counts = dict.fromkeys(AgentStatus, 0)
-        for agent in self._registry:
-            counts[agent.status] += 1
-        for status, count in counts.items():
-            AGENTS.labels(status).set(count)
 
 
 def _announcements(agent: ConnectedAgent) -> list[Message]:

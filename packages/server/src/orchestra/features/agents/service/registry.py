@@ -32,7 +32,7 @@ class ConnectedAgent:
     __slots__ = (
         "_record", "beat_at", "busy_seconds", "completed", "draining", "failed", "gone", "in_use",
         "instance_id", "last_heartbeat", "resources", "round_trip", "shown", "slots", "unhealthy",
-        "written_at",
+        "written_at", "written_in_use",
     )  # fmt: skip
 
     def __init__(self, record: Agent, *, instance_id: str, slots: int) -> None:
@@ -51,6 +51,7 @@ class ConnectedAgent:
         self.busy_seconds = 0.0
         self.shown: tuple[AgentStatus, str] | None = None
         self.written_at = float("-inf")
+        self.written_in_use = 0
 
     @property
     def id(self) -> AgentId:
@@ -145,6 +146,7 @@ class ConnectedAgent:
         self.completed = self.failed = 0
         self.busy_seconds = 0.0
         self.written_at = clock.monotonic()
+        self.written_in_use = self.in_use
         return state
 
 

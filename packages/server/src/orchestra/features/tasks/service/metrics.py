@@ -12,7 +12,9 @@ from prometheus_client import Gauge
 from orchestra.features import agents
 from orchestra.features.agents import AgentStatus
 from orchestra.features.events import METRICS_TOPIC, event_payload
+from orchestra.features.tasks import events
 from orchestra.features.tasks.repository import reading
+from orchestra.features.tasks.service.announcing import tell
 from orchestra.foundation.database import Database
 from orchestra.foundation.errors import Unavailable
 from orchestra.foundation.messaging import Bus, Message
@@ -23,7 +25,14 @@ MEASURE_SECONDS = 2.0
 # Any fixed number: who holds this lock measures.
 METRICS_LOCK = 7_203_353
 TASKS = Gauge("ai_orchestra_tasks", "Tasks in the whole installation", ("state",))
-AGENTS = Gauge("ai_orchestra_agents", "Agents in the whole installation", ("status",))
+AGENTS = Gauge("ai_orchestra_agents_by_status", "Agents in the whole installation", ("status",))
+
+
+class _Counts(msgspec.Struct):
+    """What every process shows to Prometheus."""
+
+    agents: dict[str, int]
+    tasks: dict[str, int]
 
 
 class _Event(msgspec.Struct):
@@ -45,7 +54,9 @@ class SystemMetrics:
         return self._newest
 
     async def start(self) -> None:
+        """Begins to hear what is measured, here or in another process."""
         await self._bus.listen(METRICS_TOPIC, self._received)
+        await self._bus.listen(events.COUNTS_SUBJECT, self._counted)
 
     async def run(self) -> None:
         """Waits for its turn, then measures until the process or the connection ends."""
@@ -63,10 +74,6 @@ class SystemMetrics:
         async with self._database.transaction() as tx:
             counts = await reading.counts(tx)
             by_status = await agents.count_by_status(tx)
-        for status in AgentStatus:
-            AGENTS.labels(status).set(by_status.get(status, 0))
-        TASKS.labels("queued").set(counts.queued)
-        TASKS.labels("running").set(counts.running)
         total = sum(by_status.values())
         measured = {
             "agents_online": total - by_status.get(AgentStatus.OFFLINE, 0),
@@ -79,6 +86,22 @@ class SystemMetrics:
         }
         payload = event_payload("system.metrics", measured)
         await self._bus.publish_soon(Message(METRICS_TOPIC, payload))
+        numbers = _Counts(
+            {status: by_status.get(status, 0) for status in AgentStatus},
+            {"queued": counts.queued, "running": counts.running},
+        )
+        await tell(self._bus, events.COUNTS_SUBJECT, msgspec.json.encode(numbers))
+
+    async def _counted(self, message: Msg) -> None:
+        try:
+            numbers = msgspec.json.decode(message.data, type=_Counts)
+        except msgspec.MsgspecError:
+            log.warning("counts cannot be read")
+            return
+        for status, count in numbers.agents.items():
+            AGENTS.labels(status).set(count)
+        for state, count in numbers.tasks.items():
+            TASKS.labels(state).set(count)
 
     async def _received(self, message: Msg) -> None:
         try:

@@ -4,6 +4,7 @@ import msgspec
 import structlog
 from nats.aio.msg import Msg
 
+from orchestra.features.identity import REVOKED
 from orchestra.features.tasks import events
 from orchestra.features.tasks.repository import leases
 from orchestra.features.tasks.repository.leases import TextSoFar
@@ -12,7 +13,7 @@ from orchestra.features.tasks.service.plane import TOKEN_SECONDS, Plane
 from orchestra.features.tasks.service.run import Run
 from orchestra.foundation import clock
 from orchestra.foundation.concurrency import Guard, forever
-from orchestra.foundation.errors import Conflict
+from orchestra.foundation.errors import Conflict, Unavailable
 
 log = structlog.get_logger(__name__)
 
@@ -33,6 +34,7 @@ class Upkeep:
         await plane.bus.listen(events.WAKE_SUBJECT, self._on_wake)
         await plane.bus.listen(events.RUN_SUBJECT, self._on_run)
         await plane.bus.listen(events.ATTACHED_SUBJECT, self._on_attached)
+        await plane.bus.listen(REVOKED, self._on_revoked)
         plane.bus.on_reconnect(self._save_all)
         self._guard.spawn("run-timers", forever("run timers", self._look))
         self._guard.spawn("leases", forever("leases", self._renew))
@@ -132,6 +134,13 @@ class Upkeep:
             self._plane.lose(run, notice.reason)
         elif session is not None:
             session.cancel(run, notice.reason)
+
+    async def _on_revoked(self, message: Msg) -> None:
+        """Somebody's rights have changed: their agents have to show their credentials again."""
+        user_id = message.data.decode(errors="replace")
+        for session in list(self._plane.sessions.values()):
+            if str(session.actor.user_id) == user_id:
+                await self._plane.detach(session, Unavailable("Connect again."))
 
     async def _on_attached(self, message: Msg) -> None:
         try:
