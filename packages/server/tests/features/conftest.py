@@ -45,7 +45,8 @@ def wire(world: World) -> Callable[..., WireAgent]:
     """Makes agents of bare protobuf with this machine's key."""
 
     def make(plane: RunningPlane, **more: Any) -> WireAgent:
-        return WireAgent(plane.address, **{"key": world.key, **more})
+        more.setdefault("key", world.key)
+        return WireAgent(plane.address, **more)
 
     return make
 

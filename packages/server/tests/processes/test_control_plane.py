@@ -66,7 +66,7 @@ class Process:
             stderr=asyncio.subprocess.DEVNULL,
         )
         async with grpc.aio.insecure_channel(self.settings.control_plane_listen) as channel:
-            health = health_pb2_grpc.HealthStub(channel)
+            health: Any = health_pb2_grpc.HealthStub(channel)
             answer = await health.Check(
                 health_pb2.HealthCheckRequest(), wait_for_ready=True, timeout=START_SECONDS
             )
