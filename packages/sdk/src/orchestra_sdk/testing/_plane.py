@@ -42,6 +42,7 @@ class ControlPlane:
         self.max_message_bytes = max_message_bytes
         self.acknowledging = True
         self.denying = False
+        self.denied = 0  # how many calls were refused
         self.delay_seconds = 0.0
         self.registry = Registry()
         self._dispatch = Dispatch(self.registry)
@@ -154,8 +155,10 @@ class ControlPlane:
     # What the servicer asks.
 
     def accepts(self, authorization: str) -> bool:
-        """Whether the credential is the right one."""
-        return not self.denying and authorization == f"Bearer {self.key}"
+        """Whether the credential is the right one; called from gRPC's threads."""
+        right = not self.denying and authorization == f"Bearer {self.key}"
+        self.denied += not right
+        return right
 
     def register(self, request: pb.RegisterAgentRequest) -> pb.RegisterAgentResponse:
         """Give the agent its id, the same for the same name."""

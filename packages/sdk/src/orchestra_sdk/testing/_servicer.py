@@ -42,7 +42,7 @@ class Stream:
 
 
 class Decisions(Protocol):
-    """What the control plane does about a call; every method is called on its event loop."""
+    """What the control plane does about a call; all but `accepts` is called on its event loop."""
 
     delay_seconds: float
 
