@@ -12,6 +12,7 @@ import socket
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
+from io import BytesIO
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
@@ -28,6 +29,7 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 MAX_URL = 2_048
 MAX_CONNECTIONS = 1_000
 RESOLVE_SECONDS = 5.0
+LARGE_BODY = 256 * 1024
 _NAT64 = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("64:ff9b:1::/48"))
 _COMPATIBLE = ipaddress.ip_network("::/96")
 # Global by registry or by the standard library's table, yet the clouds' own: Azure's host agent,
@@ -161,7 +163,7 @@ class Egress:
                     method,
                     parsed,
                     headers={"Accept-Encoding": "identity", **headers},
-                    data=body,
+                    data=_payload(body),
                     allow_redirects=False,
                     timeout=aiohttp.ClientTimeout(total=None, connect=limits.connect),
                 )
@@ -276,6 +278,11 @@ def _open_session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
         headers={"User-Agent": "ai-orchestra/2"},
         trust_env=False,
     )
+
+
+def _payload(body: bytes | None) -> bytes | BytesIO | None:
+    """A large body is sent in pieces, so that it does not hold up everything else."""
+    return body if body is None or len(body) <= LARGE_BODY else BytesIO(body)
 
 
 def _translated(error: Exception) -> OrchestraError:
