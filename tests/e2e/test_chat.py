@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 pytestmark = pytest.mark.browser
 
 CAPITAL = "What is the capital of France?"
-STORY = "Tell me a long story about a lighthouse keeper, with many details."
+STORY = "Tell me a story about a lighthouse keeper, in ten sentences."
 WATCH = """() => {
     window.lengths = [];
     new MutationObserver(() => {
