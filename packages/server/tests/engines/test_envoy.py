@@ -153,31 +153,6 @@ def test_an_api_that_is_away_is_a_problem_that_says_when_to_come_back(gateway: G
     assert answer.json()["code"] == "unavailable"
 
 
-def test_the_certificate_names_this_machine_and_is_kept(directory: Path) -> None:
-    from cryptography import x509  # noqa: PLC0415
-
-    certificate = certificates.prepare(directory / "certs")
-    parsed = x509.load_pem_x509_certificate(certificate.chain.read_bytes())
-    names = parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    assert "localhost" in names.get_values_for_type(x509.DNSName)
-    assert len(names.get_values_for_type(x509.IPAddress)) == 2
-    before = certificate.chain.read_bytes()
-    assert certificates.prepare(directory / "certs").chain.read_bytes() == before
-
-
-def test_a_certificate_that_ends_soon_is_made_anew(tmp_path: Path) -> None:
-    certificate = certificates.prepare(tmp_path)
-    before = certificate.chain.read_bytes()
-    (tmp_path / "server.expires").write_text(clock.now().isoformat())
-    assert certificates.prepare(tmp_path).chain.read_bytes() != before
-
-
-def test_a_certificate_of_the_operator_is_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "server.crt").write_text("theirs")
-    (tmp_path / "server.key").write_text("theirs")
-    assert certificates.prepare(tmp_path).chain.read_text() == "theirs"
-
-
 def _headers_seen(gateway: Gateway, headers: dict[str, str]) -> dict[str, str]:
     return httpx.get(f"{gateway.http}/x", headers=headers).raise_for_status().json()["headers"]
 

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from urllib.parse import urlsplit
 
 from orchestra.engines import certificates, envoy
 from orchestra.engines.address import Address
@@ -41,10 +42,18 @@ def prepare(settings: Settings) -> envoy.Envoy:
         https=https,
         api=Address(settings.api_listen),
         control_plane=Address(settings.control_plane_listen),
-        certificate=certificates.prepare(settings.data_dir / "certs"),
+        certificate=certificates.prepare(settings.data_dir / "certs", names=_names(settings)),
         admin_socket=settings.runtime_dir / "envoy.sock",
         access_log=settings.data_dir / "logs" / "access.log",
         max_request_bytes=settings.max_request_bytes,
         workers=min(os.cpu_count() or 1, MOST_WORKERS),
     )
     return envoy.prepare(settings.data_dir / "envoy", plan)
+
+
+def _names(settings: Settings) -> list[str]:
+    """By which people call this instance; a pattern or nonsense is no name for a certificate."""
+    named = [urlsplit(settings.public_url).hostname or "", *settings.allowed_hosts]
+    return [
+        name.lower() for name in named if name.isascii() and name.replace("*", "") == name != ""
+    ]
