@@ -168,3 +168,12 @@ class Feed:
 async def follow(client: httpx.AsyncClient, url: str, **headers: str) -> AsyncGenerator[Feed]:
     async with client.stream("GET", url, headers=headers) as response:
         yield Feed(response)
+
+
+async def eventually(condition: Callable[[], Awaitable[bool]], *, tries: int = 200) -> bool:
+    """Asks until it is so, for some seconds; says whether it came to be."""
+    for _ in range(tries):
+        if await condition():
+            return True
+        await asyncio.sleep(0.02)
+    return False

@@ -3,7 +3,6 @@
 import asyncio
 import re
 import uuid
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from orchestra.processes import api as api_process
 from orchestra.processes import control_plane
 from orchestra.processes.health import Health
 
-from .conftest import PASSWORD, Server, SignIn, follow
+from .conftest import PASSWORD, Server, SignIn, eventually, follow
 
 pytestmark = pytest.mark.anyio
 
@@ -142,14 +141,6 @@ async def test_nobody_holds_more_feeds_than_allowed_and_a_closed_one_counts_no_m
 async def opens(client: httpx.AsyncClient) -> bool:
     async with client.stream("GET", "/api/events/stream") as response:
         return response.status_code == 200
-
-
-async def eventually(condition: Callable[[], Awaitable[bool]], *, tries: int = 200) -> bool:
-    for _ in range(tries):
-        if await condition():
-            return True
-        await asyncio.sleep(0.02)
-    return False
 
 
 async def test_feeds_close_within_two_seconds_when_the_login_ends(sign_in: SignIn) -> None:

@@ -281,3 +281,20 @@ async def _note(feeds: Feeds, run: Run, first: asyncio.Event, got: list[FeedItem
     async for item in feeds.follow_task(run.task_id):
         got.append(item)
         first.set()
+
+
+async def test_a_slow_reader_falls_behind_the_ring_and_still_loses_nothing(
+    bus: Bus, feeds: Feeds
+) -> None:
+    run = Run(bus)
+    await run.publish("1:0")
+    reading = feeds.follow_task(run.task_id)
+    assert (await anext(reading)).cursor == "1:0"
+    cursors = [f"1:{number}" for number in range(1, 200)]
+    for start in range(0, len(cursors), 10):
+        await run.publish(*cursors[start : start + 10])
+    await run.finish("1:200")
+    assert await asyncio.to_thread(wait_until, partial(_has, feeds, run), seconds=5)
+
+    async with asyncio.timeout(10):
+        assert [item.cursor async for item in reading] == [*cursors, "1:200"]

@@ -38,13 +38,23 @@ class Sweep:
     async def run(self) -> None:
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
-            self._count += 1
-            due = list[Feed]()
-            for feed in list(self._feeds()):
-                self._look_at(feed)
-                if (self._count + id(feed) // 64) % AUTHENTICATE_SECONDS == 0:
-                    due.append(feed)
-            await self.authenticate(due)
+            self.look()
+            await self.authenticate(
+                [feed for feed in self._feeds() if self._is_turn(feed, AUTHENTICATE_SECONDS)]
+            )
+
+    def look(self) -> None:
+        """One second's worth of heartbeats and drops."""
+        self._count += 1
+        for feed in list(self._feeds()):
+            if feed.is_sending:
+                feed.stuck_for += 1
+                if feed.stuck_for * SWEEP_SECONDS > STUCK_SECONDS:
+                    feed.drop()
+            elif self._is_turn(feed, self._heartbeat_sweeps):
+                if not feed.has_sent:
+                    feed.reader.beat()
+                feed.has_sent = False
 
     async def revoked(self, feeds: list[Feed]) -> None:
         """Closes those whose login has ended: at once, and when what was remembered is gone."""
@@ -78,13 +88,6 @@ class Sweep:
             log.warning("a feed's login could not be checked", error=error.message)
             return None
 
-    def _look_at(self, feed: Feed) -> None:
-        if feed.is_sending:
-            feed.stuck_for += 1
-            if feed.stuck_for * SWEEP_SECONDS > STUCK_SECONDS:
-                feed.drop()
-        elif (self._count + id(feed) // 64) % self._heartbeat_sweeps == 0:
-            if feed.has_sent:
-                feed.has_sent = False
-            else:
-                feed.reader.beat()
+    def _is_turn(self, feed: Feed, sweeps: int) -> bool:
+        """Spreads the feeds evenly over as many sweeps."""
+        return (self._count + id(feed) // 64) % sweeps == 0
