@@ -24,6 +24,7 @@ from orchestra.features.tasks.types import (
     TaskId,
     TaskProblem,
 )
+from orchestra.foundation import ids
 from orchestra.foundation.messaging import Message
 
 # Core NATS, to whoever is there now; what is missed is found in the database by the sweeps.
@@ -73,11 +74,13 @@ def status_for_owner(subject: Subject, life: Life, *, reason: str = "") -> Messa
     return _to_owner(subject, "task.status", fact, key=f"{life.epoch}:0")
 
 
-def status(subject: Subject, life: Life, *, reason: str = "") -> tuple[Message, Message]:
-    """Both of them."""
+def status(
+    subject: Subject, life: Life, *, reason: str = "", before: Sequence[TaskEvent] = ()
+) -> tuple[Message, Message]:
+    """Both of them; `before` are events that readers have to get first, in the same message."""
     event = status_event(subject, life, reason=reason)
     return (
-        window(subject.task_id, life.epoch, 0, [event]),
+        window(subject.task_id, [*before, event]),
         status_for_owner(subject, life, reason=reason),
     )
 
@@ -106,8 +109,12 @@ def finished(
     result_json: bytes | None = None,
     problem: TaskProblem | None = None,
     usage: dict[str, Any] | None = None,
+    before: Sequence[TaskEvent] = (),
 ) -> tuple[Message, Message]:
-    """The end. Its cursor is that of the agent's last event; `epoch:0` if the server ended it."""
+    """The end. Its cursor is that of the agent's last event; `epoch:0` if the server ended it.
+
+    `before` are events that readers have to get first, in the same message.
+    """
     end = {
         "state": life.state,
         "result": None if result_json is None else msgspec.Raw(result_json),
@@ -120,23 +127,20 @@ def finished(
     fact |= {"agent_id": subject.agent_id, "agent_name": subject.agent_name}
     fact |= {"error": problem, "usage": usage}
     return (
-        window(subject.task_id, life.epoch, sequence, [event]),
+        window(subject.task_id, [*before, event]),
         _to_owner(subject, "task.finished", fact, key=cursor),
     )
 
 
-def window(
-    task_id: TaskId, epoch: int, first: int, events: Sequence[TaskEvent], *, life: str = ""
-) -> Message:
-    """Consecutive events of one lease, of which the first has the sequence `first`.
+def window(task_id: TaskId, events: Sequence[TaskEvent], *, life: str = "") -> Message:
+    """Consecutive events of one task; the message is named after the first that has a cursor.
 
     `life` names the control plane that has taken a run over: its windows are cut in other places,
     so they must not pass for repetitions of the former's. Readers know repeated events by cursor.
     """
-    name = f"{task_id}:{epoch}:{first}"
-    return Message(
-        task_topic(task_id), task_window(task_id, events), f"{name}:{life}" if life else name
-    )
+    first = next((event.cursor for event in events if event.cursor), str(ids.new_id()))
+    name = f"{task_id}:{first}:{life}" if life else f"{task_id}:{first}"
+    return Message(task_topic(task_id), task_window(task_id, events), name)
 
 
 def permit(

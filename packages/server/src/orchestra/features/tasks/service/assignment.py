@@ -5,8 +5,13 @@ from datetime import timedelta
 from google.protobuf.timestamp_pb2 import Timestamp
 from orchestra_protocol import agent_pb2 as pb
 
+from orchestra.features.agents import ConnectedAgent
+from orchestra.features.events import TaskEvent
+from orchestra.features.tasks.events import Subject, status_event
 from orchestra.features.tasks.repository.claiming import Claim
+from orchestra.features.tasks.repository.leases import Held
 from orchestra.features.tasks.service.values import to_value
+from orchestra.features.tasks.types import Life, TaskState
 from orchestra.foundation import clock
 
 # What a message of the stream needs around the assignment.
@@ -40,3 +45,32 @@ def assignment(claim: Claim, *, submitter: str, run_token: str, largest: int) ->
     if (size := message.ByteSize()) > largest - ENVELOPE_BYTES:
         raise Undeliverable(f"The task has {size} bytes on the stream; {largest} are possible.")
     return message
+
+
+def life_of(claim: Claim) -> Life:
+    """What the task has become by the claim."""
+    return Life(TaskState.RUNNING, claim.epoch, claim.attempt, claim.max_attempts)
+
+
+def subject_of(claim: Claim) -> Subject:
+    """The task as events name it."""
+    return Subject(
+        task_id=claim.id,
+        user_id=claim.user_id,
+        capability=claim.capability,
+        agent_id=claim.agent_id,
+        agent_name=claim.agent_name,
+    )
+
+
+def began_again(held: Held, agent: ConnectedAgent) -> TaskEvent:
+    """Tells of a run's beginning, which the control plane before could not tell any more."""
+    life = Life(TaskState.RUNNING, held.epoch, held.attempt, held.attempt)
+    subject = Subject(
+        task_id=held.task_id,
+        user_id=held.user_id,
+        capability="",
+        agent_id=agent.id,
+        agent_name=agent.name,
+    )
+    return status_event(subject, life)

@@ -20,7 +20,7 @@ from orchestra.features.tasks.types import QueueName
 from orchestra.foundation.concurrency import Guard, forever
 from orchestra.foundation.database import Database
 from orchestra.foundation.errors import OrchestraError
-from orchestra.foundation.messaging import Bus, Message
+from orchestra.foundation.messaging import Bus
 from orchestra.foundation.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -33,7 +33,7 @@ WAITED = Histogram(
     buckets=(0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60, 600),
 )
 
-Deliver = Callable[[ConnectedAgent, Claim], Message | None]
+Deliver = Callable[[Sequence[tuple[ConnectedAgent, Claim]]], None]
 
 
 class _Queue:
@@ -56,7 +56,7 @@ class _Queue:
 class Dispatcher:
     """One for each control plane.
 
-    `deliver` is called with every claim, in order of priority; it returns what owners are told.
+    `deliver` is called with the claims of a batch and their agents, in order of priority.
     """
 
     def __init__(
@@ -181,14 +181,10 @@ class Dispatcher:
         if any(claim.affinity_key for claim in claims):
             claims = await self._move_to_preferred(name, claims, agents, owner)
         await self._prepare(claims)
-        told: list[Message] = []
         for claim in claims:
             if claim.attempt == 1:
                 WAITED.observe(claim.waited_seconds)
-            message = self._deliver(agents[claim.agent_id], claim)
-            if message is not None:
-                told.append(message)
-        await self._bus.publish_soon(*told)
+        self._deliver([(agents[claim.agent_id], claim) for claim in claims])
 
     async def _move_to_preferred(
         self,

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from orchestra.features import audit
-from orchestra.features.events import Outbox
+from orchestra.features.events import Outbox, TaskEvent
 from orchestra.features.tasks import events
 from orchestra.features.tasks.errors import NotAllowed, StaleEpoch, TaskNotFound
 from orchestra.features.tasks.events import Subject
@@ -49,6 +49,7 @@ class Ending:
     problem: TaskProblem | None = None
     reason: str = ""
     text: str | None = None
+    before: tuple[TaskEvent, ...] = ()  # said before the end and not yet told to readers
 
     @property
     def by_agent(self) -> bool:
@@ -183,7 +184,7 @@ def _messages(item: _Decided) -> tuple[Message, ...]:
     )
     if is_queued:
         why = ending.reason or (ending.problem.message if ending.problem else "")
-        return events.status(subject, life, reason=why)
+        return events.status(subject, life, reason=why, before=ending.before)
     return events.finished(
         subject,
         life,
@@ -191,6 +192,7 @@ def _messages(item: _Decided) -> tuple[Message, ...]:
         result_json=ending.result_json if life.state is TaskState.SUCCEEDED else None,
         problem=_problem(ending) if life.state is TaskState.FAILED else None,
         usage=ending.usage,
+        before=ending.before,
     )
 
 

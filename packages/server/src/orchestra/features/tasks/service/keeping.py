@@ -93,23 +93,20 @@ class Keeper:
     async def _keep(self, run: Run) -> None:
         try:
             while not run.is_lost:
-                if run.unsent or run.window:
-                    await self._send_window(run)
-                elif run.final is not None:
+                if run.final is not None and run.ends_at_once:
                     await self._end(run, run.final)
                     return
-                else:
+                if not run.unsent and run.window is None:
                     return
+                await self._send_window(run)
         finally:
             run.is_draining = False
             del self._keeping[run]
 
     async def _send_window(self, run: Run) -> None:
         if run.window is None:
-            first = run.unsent[0].sequence
             last, batch = run.next_window()
-            message = events.window(run.task_id, run.epoch, first, batch, life=run.life_id)
-            run.window = (last, message)
+            run.window = (last, events.window(run.task_id, batch, life=run.life_id))
         run.tell_room()
         last, message = run.window
         if not await self._publish(run, message):

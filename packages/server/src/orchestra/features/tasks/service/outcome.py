@@ -28,6 +28,7 @@ def to_ending(run: Run, final: pb.AgentEvent, *, by: Actor | None, max_result: i
         agent_id=run.agent_id,
         sequence=final.sequence,
         text=run.text,
+        before=tuple(run.next_window()[1]),
     )
     kind = final.WhichOneof("event")
     if kind == "result":

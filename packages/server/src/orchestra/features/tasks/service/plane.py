@@ -13,14 +13,20 @@ from orchestra_protocol import agent_pb2 as pb
 
 from orchestra.features import agents
 from orchestra.features.agents import ConnectedAgent, Registry
-from orchestra.features.events import History, Outbox, TaskEvent
+from orchestra.features.events import History, Outbox
 from orchestra.features.tasks import events
 from orchestra.features.tasks.errors import BadMessage
 from orchestra.features.tasks.repository import leases
 from orchestra.features.tasks.repository.claiming import Claim
 from orchestra.features.tasks.repository.leases import Held
 from orchestra.features.tasks.service.announcing import tell
-from orchestra.features.tasks.service.assignment import Undeliverable, assignment
+from orchestra.features.tasks.service.assignment import (
+    Undeliverable,
+    assignment,
+    began_again,
+    life_of,
+    subject_of,
+)
 from orchestra.features.tasks.service.dispatch import Dispatcher
 from orchestra.features.tasks.service.ending import Ended, Ending, lost
 from orchestra.features.tasks.service.keeping import Keeper
@@ -28,7 +34,7 @@ from orchestra.features.tasks.service.resuming import kept_of
 from orchestra.features.tasks.service.run import Run
 from orchestra.features.tasks.service.session import Session
 from orchestra.features.tasks.service.submitters import Submitters
-from orchestra.features.tasks.types import Life, TaskId, TaskProblem, TaskState, Trigger
+from orchestra.features.tasks.types import TaskId, TaskProblem, TaskState, Trigger
 from orchestra.foundation import clock
 from orchestra.foundation.auth import Actor
 from orchestra.foundation.concurrency import Guard
@@ -42,6 +48,8 @@ log = structlog.get_logger(__name__)
 MAX_SLOTS = 1_000
 # The credential of a run lives ten minutes; a fresh one is sent well before.
 TOKEN_SECONDS = 600.0
+# Many runs are over within this, and then cost a message less.
+ANNOUNCE_SECONDS = 0.005
 IssueToken = Callable[[uuid.UUID, int, uuid.UUID, datetime], str]
 
 
@@ -245,8 +253,16 @@ class Plane:
         await self._guard.stop()
         await self._history.close()
 
-    def _deliver(self, agent: ConnectedAgent, claim: Claim) -> Message | None:
-        """Puts a claimed task on its agent's stream; returns what its owner is told."""
+    def _deliver(self, claims: Sequence[tuple[ConnectedAgent, Claim]]) -> None:
+        begun = [
+            (run, claim)
+            for agent, claim in claims
+            if (run := self._assign(agent, claim)) is not None
+        ]
+        self._guard.spawn("announce runs", self._announce(begun))
+
+    def _assign(self, agent: ConnectedAgent, claim: Claim) -> Run | None:
+        """Puts a claimed task on its agent's stream."""
         run = Run(
             task_id=claim.id,
             epoch=claim.epoch,
@@ -273,26 +289,23 @@ class Plane:
                 task_id=run.task_id, epoch=run.epoch, trigger=Trigger.GIVE_UP, problem=problem
             )
             return self._not_delivered(run, ending)
+        run.announce(events.status_event(subject_of(claim), life_of(claim)))
         session.assign(run, message, priority=pb.TaskPriority.ValueType(claim.priority))
-        return self._announce(run, claim)
+        return run
 
     def _not_delivered(self, run: Run, ending: Ending) -> None:
         self._remove(run)
         self.take_back_soon(ending)
 
-    def _announce(self, run: Run, claim: Claim) -> Message:
-        """Before its agent's events, readers learn that the run has begun."""
-        life = Life(TaskState.RUNNING, claim.epoch, claim.attempt, claim.max_attempts)
-        subject = events.Subject(
-            task_id=claim.id,
-            user_id=claim.user_id,
-            capability=claim.capability,
-            agent_id=run.agent_id,
-            agent_name=run.agent_name,
-        )
-        run.announce(events.status_event(subject, life))
-        self.keeper.work_on(run)
-        return events.status_for_owner(subject, life)
+    async def _announce(self, begun: Sequence[tuple[Run, Claim]]) -> None:
+        """Tells readers that runs have begun; of one that ends at once they hear all together."""
+        await asyncio.sleep(ANNOUNCE_SECONDS)
+        told: list[Message] = []
+        for run, claim in begun:
+            if run.final is None and not run.is_lost:
+                self.keeper.work_on(run)
+                told.append(events.status_for_owner(subject_of(claim), life_of(claim)))
+        await self.bus.publish_soon(*told)
 
     async def _resume(self, held: Held, agent: ConnectedAgent) -> Run:
         run = self.runs.get(held.task_id)
@@ -310,7 +323,7 @@ class Plane:
         )
         run.resume(sequence=kept.sequence, text=kept.text, life_id=self.id)
         if not kept.is_announced:
-            run.announce(_began(held, agent))
+            run.announce(began_again(held, agent))
         self.runs[run.task_id] = run
         return run
 
@@ -374,18 +387,6 @@ class Plane:
 
 
 _ENDS = frozenset({"result", "failure", "cancelled"})
-
-
-def _began(held: Held, agent: ConnectedAgent) -> TaskEvent:
-    life = Life(TaskState.RUNNING, held.epoch, held.attempt, held.attempt)
-    subject = events.Subject(
-        task_id=held.task_id,
-        user_id=held.user_id,
-        capability="",
-        agent_id=agent.id,
-        agent_name=agent.name,
-    )
-    return events.status_event(subject, life)
 
 
 def _agent_id(text: str) -> uuid.UUID:

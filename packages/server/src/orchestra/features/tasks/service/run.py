@@ -184,6 +184,16 @@ class Run:
             events.append(item.event)
         return last, events
 
+    @property
+    def ends_at_once(self) -> bool:
+        """Whether what is left of it fits into one message with its end."""
+        return (
+            self.final is not None
+            and self.window is None
+            and len(self.unsent) < WINDOW_EVENTS
+            and self.unsent_bytes < WINDOW_BYTES
+        )
+
     def _is_next(self, sequence: int) -> bool:
         if sequence <= self.received:
             return False
