@@ -110,6 +110,7 @@ class Database:
                 timeout=timeout,
                 command_timeout=30,
                 init=_prepare_connection,
+                reset=_nothing_to_reset,
                 server_settings={"application_name": "orchestra", "timezone": "UTC"},
             )
         except AWAY as error:
@@ -172,7 +173,7 @@ class Database:
                 yield bool(got)
             finally:
                 if got and not connection.is_closed():
-                    await connection.execute("SELECT pg_advisory_unlock($1)", number)
+                    await _unlock(connection, number)
 
     async def ping(self) -> None:
         """Raises Unavailable unless a query answers."""
@@ -185,6 +186,23 @@ async def _release(pool: asyncpg.Pool, connection: Any) -> None:
         await pool.release(connection, timeout=5)
     except AWAY:
         log.warning("a broken database connection was dropped")
+
+
+async def _unlock(connection: Any, number: int) -> None:
+    """Gives a session's lock back; if that cannot be done, the session ends with it."""
+    try:
+        await connection.execute("SELECT pg_advisory_unlock($1)", number)
+    except BaseException:
+        connection.terminate()
+        raise
+
+
+async def _nothing_to_reset(_connection: Any) -> None:
+    """Instead of asyncpg's own round trip after every use: nobody here changes a session.
+
+    Settings are set for a transaction only (SET LOCAL), and the lock of a session is given back.
+    asyncpg itself rolls back what is open.
+    """
 
 
 async def _prepare_connection(connection: Any) -> None:

@@ -91,7 +91,7 @@ async def list_tasks(
         states=states,
         capability=capability,
         agent_id=agent_id,
-        before=uuid.UUID(decode_cursor(cursor, str)[0]) if cursor else None,
+        before=decode_cursor(cursor, uuid.UUID)[0] if cursor else None,
         limit=page_limit(limit),
     )
     async with database.transaction() as tx:

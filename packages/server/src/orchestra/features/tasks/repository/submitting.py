@@ -7,7 +7,7 @@ from datetime import datetime
 
 from orchestra.features.tasks.repository.rows import FULL, encoded, to_task
 from orchestra.features.tasks.types import Priority, QueueName, Task, TaskId
-from orchestra.foundation.database import Transaction
+from orchestra.foundation.database import Database, Transaction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +60,9 @@ WHERE (user_id, idempotency_key) IN (SELECT * FROM unnest($1::uuid[], $2::text[]
 """
 
 
-async def insert(tx: Transaction, tasks: Sequence[PreparedTask]) -> dict[TaskId, datetime]:
+async def insert(
+    tx: Transaction | Database, tasks: Sequence[PreparedTask]
+) -> dict[TaskId, datetime]:
     """Adds tasks and says which are new; the others' idempotency keys were used before.
 
     In the order of the keys, so that two batches with the same keys cannot wait for each other.
@@ -88,7 +90,7 @@ async def insert(tx: Transaction, tasks: Sequence[PreparedTask]) -> dict[TaskId,
 
 
 async def by_idempotency_key(
-    tx: Transaction, keys: Sequence[tuple[uuid.UUID, str]]
+    tx: Transaction | Database, keys: Sequence[tuple[uuid.UUID, str]]
 ) -> dict[tuple[uuid.UUID, str], tuple[Task, bytes]]:
     """The tasks made with these keys of these users, each with the hash of its request."""
     rows = await tx.fetch(

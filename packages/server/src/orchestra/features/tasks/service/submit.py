@@ -69,9 +69,9 @@ class Submitter:
         await self._batcher.close()
 
     async def _insert(self, prepared: Sequence[PreparedTask]) -> Sequence[Task | Exception]:
-        async with self._database.transaction() as tx:
-            tasks = await _write(tx, prepared)
-            tx.after_commit(lambda: self._announce(tasks))
+        # One statement takes all of them in, so it needs no transaction around it.
+        tasks = await _write(self._database, prepared)
+        await self._announce(tasks)
         return tasks
 
     async def _announce(self, tasks: Sequence[Task | Exception]) -> None:
@@ -116,7 +116,9 @@ async def wake_agents(bus: Bus, tasks: Sequence[Task]) -> None:
         await tell(bus, events.WAKE_SUBJECT, queue.encode())
 
 
-async def _write(tx: Transaction, prepared: Sequence[PreparedTask]) -> list[Task | Exception]:
+async def _write(
+    tx: Transaction | Database, prepared: Sequence[PreparedTask]
+) -> list[Task | Exception]:
     created = await submitting.insert(tx, prepared)
     repeated = [
         (item.user_id, item.idempotency_key)
