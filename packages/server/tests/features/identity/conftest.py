@@ -112,12 +112,13 @@ def sign_in(browser: Browser, admin: httpx.AsyncClient) -> SignIn:
 
 @pytest.fixture
 def later() -> Iterator[Later]:
-    """Sets the clock forward, counted from the real time, until the end of the test."""
+    """Stops the clock, so much later than now, until the end of the test."""
     real = clock.use(clock.now)
     clock.use(real)
-    yield lambda by: void(clock.use(lambda: real() + by))
+
+    def stop_at(by: timedelta) -> None:
+        moment = real() + by
+        clock.use(lambda: moment)
+
+    yield stop_at
     clock.use(real)
-
-
-def void(_: object) -> None:
-    return None
