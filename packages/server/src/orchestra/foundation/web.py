@@ -6,7 +6,9 @@ without. Envoy stands before this: TLS, limits and compression are its business.
 
 import base64
 import binascii
+import uuid
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any, ClassVar, Generic, TypeVar, cast
 from urllib.parse import urlsplit
@@ -176,21 +178,31 @@ def encode_cursor(*key: str | int | None) -> str:
 
 
 def decode_cursor(cursor: str, *kinds: type) -> tuple[Any, ...]:
-    """The sort key inside a cursor; raises InvalidInput unless its parts are of `kinds`."""
+    """The sort key inside a cursor, each part of its kind: str, int, UUID or datetime.
+
+    Raises InvalidInput for anything that the database would not take.
+    """
     try:
         raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-        key = msgspec.json.decode(raw, type=list[str | int | None])
+        key = msgspec.json.decode(raw, type=list[str | int])
+        return tuple(_cursor_part(part, kind) for part, kind in zip(key, kinds, strict=True))
     except (binascii.Error, ValueError, msgspec.MsgspecError) as error:
         raise InvalidInput(
             "The cursor is not one of ours.", fields=[FieldError("cursor", "not valid")]
         ) from error
-    if len(key) != len(kinds) or not all(
-        isinstance(part, kind) for part, kind in zip(key, kinds, strict=True)
-    ):
-        raise InvalidInput(
-            "The cursor is not one of ours.", fields=[FieldError("cursor", "not valid")]
-        )
-    return tuple(key)
+
+
+def _cursor_part(part: str | int, kind: type) -> Any:
+    if isinstance(part, int):
+        if kind is int and abs(part) < 2**63:
+            return part
+    elif kind is str and "\0" not in part:
+        return part
+    elif kind is uuid.UUID:
+        return uuid.UUID(part)
+    elif kind is datetime and (at := datetime.fromisoformat(part)).tzinfo is not None:
+        return at
+    raise ValueError(part)
 
 
 def credential_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Credential:

@@ -113,8 +113,8 @@ async def enrol(
 def _after(cursor: str | None) -> tuple[str, uuid.UUID] | None:
     if cursor is None:
         return None
-    name, agent_id = decode_cursor(cursor, str, str)
-    return name, uuid.UUID(agent_id)
+    name, agent_id = decode_cursor(cursor, str, uuid.UUID)
+    return name, agent_id
 
 
 routes: list[ControllerRouterHandler] = [

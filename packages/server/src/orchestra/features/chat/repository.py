@@ -177,6 +177,23 @@ async def page(
     return [_to_message(row) for row in await tx.fetch(_PAGE, conversation_id, before, limit)]
 
 
+async def newest_texts(
+    tx: Transaction, conversation_id: uuid.UUID, *, limit: int, characters: int
+) -> list[tuple[str, str]]:
+    """Role and content of the newest messages that say something, each cut after `characters`."""
+    rows = await tx.fetch(
+        """
+        SELECT role, left(content, $3) AS content FROM messages
+        WHERE conversation_id = $1 AND superseded_at IS NULL AND content <> ''
+        ORDER BY place DESC LIMIT $2
+        """,
+        conversation_id,
+        limit,
+        characters,
+    )
+    return [(row["role"], row["content"]) for row in rows]
+
+
 async def message(
     tx: Transaction, conversation_id: uuid.UUID, message_id: uuid.UUID
 ) -> Message | None:

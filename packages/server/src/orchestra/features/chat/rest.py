@@ -133,10 +133,9 @@ async def list_messages(
     before: int | None = decode_cursor(cursor, int)[0] if cursor else None
     async with database.transaction() as tx:
         await conversations.get(tx, actor, conversation_id)
-        found = await messages.page(tx, conversation_id, before=before, limit=size)
-    following = encode_cursor(found[size - 1].place) if len(found) > size else None
-    shown = [message_view(item) for item in reversed(found[:size])]
-    return Page(items=shown, next_cursor=following)
+        found, has_more = await messages.page(tx, conversation_id, before=before, limit=size)
+    following = encode_cursor(found[-1].place) if has_more else None
+    return Page(items=[message_view(item) for item in reversed(found)], next_cursor=following)
 
 
 @post(MESSAGES, opt=CHAT, status_code=202, tags=["chat"])
@@ -216,13 +215,8 @@ async def _wish(
 def _conversation_cursor(cursor: str | None) -> tuple[datetime, uuid.UUID] | None:
     if not cursor:
         return None
-    at, conversation_id = decode_cursor(cursor, str, str)
-    try:
-        return datetime.fromisoformat(at), uuid.UUID(conversation_id)
-    except ValueError as error:
-        raise InvalidInput(
-            "The cursor is not one of ours.", fields=[FieldError("cursor", "not valid")]
-        ) from error
+    at, conversation_id = decode_cursor(cursor, datetime, uuid.UUID)
+    return at, conversation_id
 
 
 routes: list[ControllerRouterHandler] = [

@@ -3,7 +3,6 @@
 import uuid
 
 from orchestra.features.chat import repository
-from orchestra.features.chat.types import Message
 from orchestra.foundation.database import Transaction
 
 MAX_MESSAGES = 50
@@ -13,17 +12,18 @@ MAX_CHARACTERS = 32_000
 
 async def for_model(tx: Transaction, conversation_id: uuid.UUID) -> list[dict[str, str]]:
     """Messages with content, oldest first; the newest is there however long it is."""
-    newest = await repository.page(tx, conversation_id, before=None, limit=MAX_MESSAGES)
-    chosen = _fitting([message for message in newest if message.content])
-    return [{"role": message.role.value, "content": message.content} for message in chosen]
+    newest = await repository.newest_texts(
+        tx, conversation_id, limit=MAX_MESSAGES, characters=MAX_CHARACTERS
+    )
+    return [{"role": role, "content": content} for role, content in _fitting(newest)]
 
 
-def _fitting(newest_first: list[Message]) -> list[Message]:
-    chosen: list[Message] = []
+def _fitting(newest_first: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    chosen: list[tuple[str, str]] = []
     left = MAX_CHARACTERS
-    for message in newest_first:
-        left -= len(message.content)
+    for role, content in newest_first:
+        left -= len(content)
         if chosen and left < 0:
             break
-        chosen.append(message)
+        chosen.append((role, content))
     return chosen[::-1]

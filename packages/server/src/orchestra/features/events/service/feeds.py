@@ -9,6 +9,7 @@ from typing import Any
 
 import structlog
 from nats.aio.msg import Msg
+from prometheus_client import Gauge
 
 from orchestra.features.events.errors import TooManyFeeds
 from orchestra.features.events.service.feed import Feed, FeedResponse, Receive
@@ -44,6 +45,7 @@ from orchestra.foundation.settings import Settings
 log = structlog.get_logger(__name__)
 
 RING_BYTES = 1024**2
+OPEN_FEEDS = Gauge("ai_orchestra_feeds_open", "Feeds that callers hold open at this process")
 SNAPSHOT_CHUNK = 500
 
 
@@ -170,6 +172,7 @@ class Feeds:
 
     def opened(self, feed: Feed) -> None:
         self._open.add(feed)
+        OPEN_FEEDS.inc()
         self._counts[feed.caller] += 1
         if self._closing is not None:
             feed.reader.close(self._closing)
@@ -178,6 +181,7 @@ class Feeds:
         if feed not in self._open:
             return
         self._open.discard(feed)
+        OPEN_FEEDS.dec()
         self._counts[feed.caller] -= 1
         if self._counts[feed.caller] <= 0:
             del self._counts[feed.caller]
