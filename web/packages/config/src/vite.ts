@@ -9,15 +9,15 @@ import { themeScript } from "./theme-script.ts";
 const API = process.env.ORCHESTRA_API ?? "http://localhost:8080";
 
 /**
- * Few files for the first page instead of one for every icon; what the door does not need (menus with their
- * positioning, Markdown, the highlighter) stays apart and is loaded with the pages that use it. A group takes what
- * its modules import along, so the order matters: the foundations come first.
+ * Few files for the first page instead of one for every icon; what the door does not need (Markdown, the
+ * highlighter) stays apart and is loaded with the pages that use it. A group takes what its modules import along, so
+ * the order matters: the foundations come first.
  */
 const CHUNKS = [
   { name: "vendor", test: /node_modules\/(react|react-dom|scheduler|zustand|use-sync-external-store|@tanstack|@lingui)\// },
-  { name: "ui", test: /packages\/ui\/src\/(?!(preferences-)?menu\.tsx)|node_modules\/lucide-react\// },
+  { name: "ui", test: /packages\/ui\/src\/(?!(preferences-menu|menu|dialog|confirm-dialog|tabs|meter)\.tsx)|node_modules\/lucide-react\// },
   { name: "api", test: /packages\/api\/src\/(rest|retry|problem|session|stores\/user|endpoints\/identity)\.ts/ },
-  { name: "menu", test: /@radix-ui|@floating-ui|ui\/src\/(preferences-)?menu\.tsx/ },
+  { name: "panels", test: /packages\/ui\/src\// },
 ];
 
 export function appConfig(app: { base: string }): UserConfig {

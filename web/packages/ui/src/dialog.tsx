@@ -52,7 +52,8 @@ function Modal({ open, onClose, title, description, closeLabel, footer, children
     }
     element.showModal();
     // By itself the focus would go to the first button, which closes.
-    element.querySelector<HTMLElement>("input:not([type=hidden]), textarea, select, h2")?.focus();
+    const field = element.querySelector<HTMLElement>("input:not([type=hidden]), textarea, select");
+    (field ?? element.querySelector("h2"))?.focus();
   }, [open]);
   return (
     <dialog
