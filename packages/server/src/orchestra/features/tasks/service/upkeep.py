@@ -1,5 +1,7 @@
 """What a control plane does all the time: leases, time-outs, text so far, credentials, notices."""
 
+from dataclasses import replace
+
 import msgspec
 import structlog
 from nats.aio.msg import Msg
@@ -80,7 +82,7 @@ class Upkeep:
             ending = self._overdue(run, now)
             if ending is not None:
                 self._plane.lose(run, ending.reason)
-                self._plane.take_back_soon(ending)
+                self._plane.take_back_soon(replace(ending, text=run.text))
             elif now - run.credential_at > TOKEN_SECONDS / 2:
                 session = self._plane.session_of(run)
                 if session is not None:
