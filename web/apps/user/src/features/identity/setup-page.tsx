@@ -68,7 +68,7 @@ function LinkInvalid() {
         <CircleAlertIcon className="size-8 text-warning-text" />
         <p className="text-sm text-ink-soft">
           <Trans>
-            A link works once and for a short time. Run <code className="rounded bg-hover px-1.5 py-0.5 font-mono text-[0.8125rem]">orchestra link</code> on the server for a new one.
+            A link works once and for a short time. Run <code className="rounded bg-hover px-1.5 py-0.5 font-mono text-[0.8125rem]">orchestra users link NAME</code> on the server for a new one.
           </Trans>
         </p>
         <Link to="/login" className={buttonClass("outline")}>
