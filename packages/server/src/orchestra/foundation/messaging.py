@@ -47,6 +47,22 @@ class Message:
     message_id: str | None = None
 
 
+class _Client(Client):
+    """nats-py, with a quicker way to read headers: its own looks at every character.
+
+    Every stored event comes with six headers; this took 40 % of the time of a token.
+    """
+
+    @staticmethod
+    def _parse_header_lines(raw: bytes) -> dict[str, str]:
+        headers: dict[str, str] = {}
+        for line in raw.decode("utf-8", "replace").split("\r\n"):
+            name, colon, value = line.partition(":")
+            if colon:
+                headers[name.strip()] = value.strip()
+        return headers
+
+
 class Bus:
     """One connection to NATS with our four streams."""
 
@@ -63,7 +79,7 @@ class Bus:
     @classmethod
     async def connect(cls, settings: Settings, *, name: str) -> "Bus":
         """Connects and creates the streams; raises Unavailable if NATS does not answer in time."""
-        client, guard = Client(), Guard()
+        client, guard = _Client(), Guard()
         bus = cls(client, settings, guard)
         try:
             # Bounded here: a client that reconnects for ever also connects for ever.
