@@ -98,8 +98,14 @@ def describe(directory: Path) -> list[str]:
         f"Linux {platform.release()}, Python {platform.python_version()}",
         f"{fsyncs_per_second(directory):,.0f} fsync/s on the data directory's disk",
         f"{loopback_round_trip_us():.0f} µs for a round trip over loopback TCP",
-        f"load average before the run: {os.getloadavg()[0]:.2f}",
+        _load(),
     ]
+
+
+def _load() -> str:
+    load = os.getloadavg()[0]
+    busy = "; others were at work, so times say little and ratios something" if load > 1 else ""
+    return f"load average before the run: {load:.1f}{busy}"
 
 
 def _processor() -> str:
