@@ -46,7 +46,8 @@ log = structlog.get_logger(__name__)
 
 RING_BYTES = 1024**2
 OPEN_FEEDS = Gauge("ai_orchestra_feeds_open", "Feeds that callers hold open at this process")
-SNAPSHOT_CHUNK = 500
+# Tasks asked for together; each may be some mebibytes with its result.
+SNAPSHOT_CHUNK = 20
 
 
 class Feeds:
