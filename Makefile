@@ -17,6 +17,8 @@ unexport PYTHONDONTWRITEBYTECODE
 # Trust whom the machine trusts, such as a company's proxy; both tools bring a list of their own.
 export UV_SYSTEM_CERTS ?= $(if $(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/cert.pem /etc/ssl/cert.pem),1,0)
 export NODE_USE_SYSTEM_CA ?= 1
+# 20 s for a test where people wait; a build machine may be busy with other builds.
+export PYTEST_TIMEOUT ?= $(if $(CI),60,20)
 
 help:
 	@sed -n 's/^#   //p' Makefile
