@@ -54,6 +54,7 @@ function Modal({ open, onClose, title, description, closeLabel, footer, children
     // By itself the focus would go to the first button, which closes.
     const field = element.querySelector<HTMLElement>("input:not([type=hidden]), textarea, select");
     (field ?? element.querySelector("h2"))?.focus();
+    if (field instanceof HTMLInputElement) field.select();
   }, [open]);
   return (
     <dialog

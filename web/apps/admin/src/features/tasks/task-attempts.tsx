@@ -1,9 +1,14 @@
 import type { Attempt } from "@ai-orchestra/api/schema";
 import { formatDuration, formatNumber, formatTime } from "@ai-orchestra/ui/format.ts";
 import { Trans, useLingui } from "@lingui/react/macro";
+import { TASK_STATE } from "./task-state.ts";
 
 export function TaskAttempts({ attempts }: { attempts: readonly Attempt[] }) {
-  const { t } = useLingui();
+  const { t, i18n } = useLingui();
+  const outcomeText = (outcome: string | null) => {
+    const known = Object.entries(TASK_STATE).find(([state]) => state === outcome);
+    return known ? i18n._(known[1].text) : outcome;
+  };
   if (attempts.length === 0) return null;
   return (
     <section>
@@ -18,7 +23,7 @@ export function TaskAttempts({ attempts }: { attempts: readonly Attempt[] }) {
           const facts = [
             attempt.started_at ? formatTime(attempt.started_at) : undefined,
             seconds === undefined ? undefined : formatDuration(seconds),
-            attempt.outcome ?? undefined,
+            outcomeText(attempt.outcome),
             t`epoch ${formatNumber(attempt.epoch)}`,
           ];
           return (

@@ -3,6 +3,7 @@ import { ArrowUpIcon, SquareIcon } from "@ai-orchestra/ui/icons";
 import { useLingui } from "@lingui/react/macro";
 import { useImperativeHandle, useLayoutEffect, useRef, useState, type KeyboardEvent, type ReactNode, type Ref } from "react";
 import { isSendKey } from "./send-key.ts";
+import { useDraft } from "./use-draft.ts";
 
 export interface ComposerHandle {
   fill: (text: string) => void;
@@ -10,6 +11,8 @@ export interface ComposerHandle {
 
 export interface ComposerProps {
   ref?: Ref<ComposerHandle>;
+  /** Whose draft is in the box. */
+  conversation: string;
   /** False keeps the text in the box. */
   onSend: (content: string) => Promise<boolean>;
   /** There while an answer is being written: the button stops it. */
@@ -21,9 +24,9 @@ export interface ComposerProps {
 /** The server takes 32 KiB. */
 const LONGEST = 32_768;
 
-export function Composer({ ref, onSend, onStop, tools, autoFocus }: ComposerProps) {
+export function Composer({ ref, conversation, onSend, onStop, tools, autoFocus }: ComposerProps) {
   const { t } = useLingui();
-  const [text, setText] = useState("");
+  const [text, setText] = useDraft(conversation);
   const [sending, setSending] = useState(false);
   const box = useRef<HTMLTextAreaElement>(null);
   // Lets the box be as high as its text, up to the maximum that its style sets.

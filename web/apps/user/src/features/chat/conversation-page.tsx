@@ -42,6 +42,7 @@ function Conversation({ id }: { id: string }) {
       <ChatHeader title={title} />
       <Thread conversation={id} messages={messages} query={query} actions={actions} />
       <Composer
+        conversation={id}
         autoFocus={matchMedia("(pointer: fine)").matches}
         onSend={async (content) => {
           void actions.send(content);

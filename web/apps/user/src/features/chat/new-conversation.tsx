@@ -36,7 +36,7 @@ export function NewConversation() {
           }}
         />
       </div>
-      <Composer ref={composer} autoFocus onSend={start} tools={<ModelPicker chosen={model} onChoose={setModel} />} />
+      <Composer ref={composer} conversation="new" autoFocus onSend={start} tools={<ModelPicker chosen={model} onChoose={setModel} />} />
     </div>
   );
 }

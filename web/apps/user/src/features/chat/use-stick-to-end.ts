@@ -6,6 +6,9 @@ import { useCallback, useEffect, useLayoutEffect, useRef, useState, type RefObje
 
 /** Closer than this to the end counts as being there. */
 const NEAR_PX = 64;
+/** A scroll this soon after a hand moved is the reader's; any other comes from the layout, which decides nothing. */
+const HAND_MS = 1_000;
+const HAND_EVENTS = ["wheel", "touchmove", "pointerdown", "keydown"] as const;
 
 export interface StickToEnd {
   scroller: RefObject<HTMLDivElement | null>;
@@ -28,24 +31,34 @@ export function useStickToEnd(sent: string | undefined): StickToEnd {
     if (!window || !thread) return undefined;
     let height = thread.offsetHeight;
     let top = window.scrollTop;
+    let handMovedAt = -Infinity;
+    let first = thread.querySelector("article");
     const resized = new ResizeObserver(() => {
+      const firstNow = thread.querySelector("article");
       if (sticks.current) window.scrollTop = window.scrollHeight;
-      else if (window.scrollTop < NEAR_PX) window.scrollTop += Math.max(0, thread.offsetHeight - height);
+      // Earlier messages came in front: what is being read stays where it is.
+      else if (firstNow !== first) window.scrollTop += Math.max(0, thread.offsetHeight - height);
       height = thread.offsetHeight;
+      first = firstNow;
     });
+    const handMoved = () => {
+      handMovedAt = performance.now();
+    };
     const scrolled = () => {
       const near = window.scrollHeight - window.scrollTop - window.clientHeight < NEAR_PX;
       if (near) sticks.current = true;
-      else if (window.scrollTop < top) sticks.current = false;
+      else if (window.scrollTop < top && performance.now() - handMovedAt < HAND_MS) sticks.current = false;
       top = window.scrollTop;
       setAtEnd(near || sticks.current);
     };
     resized.observe(thread);
     resized.observe(window);
     window.addEventListener("scroll", scrolled, { passive: true });
+    for (const type of HAND_EVENTS) window.addEventListener(type, handMoved, { passive: true });
     return () => {
       resized.disconnect();
       window.removeEventListener("scroll", scrolled);
+      for (const type of HAND_EVENTS) window.removeEventListener(type, handMoved);
     };
   }, []);
 
