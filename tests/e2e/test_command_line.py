@@ -5,10 +5,16 @@ import os
 import pty
 import signal
 import subprocess
+import sys
 from typing import Any
 
 from e2e.product import ORCHESTRA, Product, wait_until
 
+# A shell that starts the tests in the background hands an ignored SIGINT down to them.
+INTERRUPTIBLE = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
+    "from orchestra_cli.main import main; main()"
+)
 CAPITAL = "What is the capital of France?"
 
 
@@ -56,7 +62,7 @@ def test_an_answer_in_the_terminal_goes_on_in_its_conversation(product: Product)
 def test_on_a_terminal_the_answer_is_streamed_and_ctrl_c_stops_it(product: Product) -> None:
     controller, terminal = pty.openpty()
     process = subprocess.Popen(
-        [ORCHESTRA, "chat", "Tell me a very long story about the sea."],
+        [sys.executable, "-c", INTERRUPTIBLE, "chat", "Tell me a very long story about the sea."],
         env={**product.environment(), "TERM": "dumb"},
         stdin=subprocess.DEVNULL,
         stdout=terminal,
@@ -65,9 +71,12 @@ def test_on_a_terminal_the_answer_is_streamed_and_ctrl_c_stops_it(product: Produ
     )
     os.close(terminal)
     with process:
-        streamed = _read(controller, at_least=40)
-        process.send_signal(signal.SIGINT)
-        _, messages = process.communicate(timeout=60)
+        try:
+            streamed = _read(controller, at_least=40)
+            process.send_signal(signal.SIGINT)
+            _, messages = process.communicate(timeout=60)
+        finally:
+            process.kill()
     os.close(controller)
     assert process.returncode == 130
     assert len(streamed) >= 40

@@ -14,6 +14,11 @@ from orchestra_cli.follow import Text
 
 SUBMITTED = {"id": "t1", "state": "queued"}
 FEED = "/api/tasks/t1/events"
+# A shell that starts the tests in the background hands an ignored SIGINT down to them.
+INTERRUPTIBLE = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
+    "from orchestra_cli.main import main; main()"
+)
 STARTED = {
     "user_message": {"id": "m1"},
     "assistant_message": {"id": "m2", "task_id": "t1"},
@@ -134,16 +139,19 @@ def test_ctrl_c_stops_the_answer_on_the_server(api: Api) -> None:
     api.on("GET", FEED, feed)
     api.on("POST", "/api/conversations/c1/messages/m2/stop", stop)
     process = subprocess.Popen(
-        [sys.executable, "-c", "from orchestra_cli.main import main; main()", "chat", "Count."],
+        [sys.executable, "-c", INTERRUPTIBLE, "chat", "Count."],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env=dict(os.environ),
     )
     with process:
-        _wait_for_feed(api)
-        process.send_signal(signal.SIGINT)
-        out, _ = process.communicate(timeout=15)
+        try:
+            _wait_for_feed(api)
+            process.send_signal(signal.SIGINT)
+            out, _ = process.communicate(timeout=15)
+        finally:
+            process.kill()
     assert (process.returncode, out) == (130, "One, two\n")
 
 
