@@ -155,7 +155,7 @@ class Database:
             raise Unavailable("PostgreSQL went away", retry_after=2) from error
         except NOT_NOW as error:
             raise Unavailable("PostgreSQL cannot do this now", retry_after=1) from error
-        except asyncpg.InterfaceError as error:
+        except (asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
             raise Unavailable("the connection to PostgreSQL was lost", retry_after=2) from error
         finally:
             await _release(self._pool, connection)
