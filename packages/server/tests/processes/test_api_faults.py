@@ -20,7 +20,8 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 def own_postgres(tmp_path: Path) -> Iterator[RunningPostgres]:
-    with start_postgres(tmp_path) as server:
+    # Durable, because it is killed: what it acknowledged has to be there again.
+    with start_postgres(tmp_path, durable=True) as server:
         yield server
 
 
