@@ -1,5 +1,5 @@
 /**
- * A stand-in for the server while pages are made: the contract of docs/plan.md in memory, and both built apps behind
+ * A stand-in for the server while pages are made: the contract of docs/openapi.json in memory, and both built apps behind
  * the real content security policy. A test fixture; nothing of it is shipped.
  */
 import { createServer } from "node:http";
