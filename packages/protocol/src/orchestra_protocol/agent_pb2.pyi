@@ -42,6 +42,8 @@ class _AgentStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AgentStat
     """connected, but its heartbeat is late"""
     AGENT_STATUS_OFFLINE: _AgentStatus.ValueType  # 5
     """not connected"""
+    AGENT_STATUS_QUARANTINED: _AgentStatus.ValueType  # 6
+    """connected, gets nothing until it has shown that it works again"""
 
 class AgentStatus(_AgentStatus, metaclass=_AgentStatusEnumTypeWrapper): ...
 
@@ -56,6 +58,8 @@ AGENT_STATUS_UNHEALTHY: AgentStatus.ValueType  # 4
 """connected, but its heartbeat is late"""
 AGENT_STATUS_OFFLINE: AgentStatus.ValueType  # 5
 """not connected"""
+AGENT_STATUS_QUARANTINED: AgentStatus.ValueType  # 6
+"""connected, gets nothing until it has shown that it works again"""
 Global___AgentStatus: _TypeAlias = AgentStatus  # noqa: Y015
 
 class _TaskPriority:
@@ -90,6 +94,10 @@ class _TaskTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TaskType.Val
     """
     TASK_TYPE_EVENTS: _TaskType.ValueType  # 2
     """TaskEvents: tokens, progress, log, result, failure"""
+    TASK_TYPE_COMMAND: _TaskType.ValueType  # 3
+    """Command: what a run asks of the server, answered by a Reply"""
+    TASK_TYPE_PROBE_RESULT: _TaskType.ValueType  # 4
+    """ProbeResult"""
     TASK_TYPE_WELCOME: _TaskType.ValueType  # 10
     """control plane → agent
     Welcome: the stream is accepted; what of the resumed tasks is still the agent's
@@ -106,6 +114,10 @@ class _TaskTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TaskType.Val
     """Credential: a fresh run token before the old one expires"""
     TASK_TYPE_DRAIN: _TaskType.ValueType  # 16
     """Drain: finish and reconnect elsewhere. Sent by an agent: assign nothing more, I finish what I have."""
+    TASK_TYPE_REPLY: _TaskType.ValueType  # 17
+    """Reply to a Command"""
+    TASK_TYPE_PROBE: _TaskType.ValueType  # 18
+    """Probe: run the check that a capability has defined"""
 
 class TaskType(_TaskType, metaclass=_TaskTypeEnumTypeWrapper): ...
 
@@ -116,6 +128,10 @@ Hello: first message of the stream
 """
 TASK_TYPE_EVENTS: TaskType.ValueType  # 2
 """TaskEvents: tokens, progress, log, result, failure"""
+TASK_TYPE_COMMAND: TaskType.ValueType  # 3
+"""Command: what a run asks of the server, answered by a Reply"""
+TASK_TYPE_PROBE_RESULT: TaskType.ValueType  # 4
+"""ProbeResult"""
 TASK_TYPE_WELCOME: TaskType.ValueType  # 10
 """control plane → agent
 Welcome: the stream is accepted; what of the resumed tasks is still the agent's
@@ -132,7 +148,30 @@ TASK_TYPE_CREDENTIAL: TaskType.ValueType  # 15
 """Credential: a fresh run token before the old one expires"""
 TASK_TYPE_DRAIN: TaskType.ValueType  # 16
 """Drain: finish and reconnect elsewhere. Sent by an agent: assign nothing more, I finish what I have."""
+TASK_TYPE_REPLY: TaskType.ValueType  # 17
+"""Reply to a Command"""
+TASK_TYPE_PROBE: TaskType.ValueType  # 18
+"""Probe: run the check that a capability has defined"""
 Global___TaskType: _TypeAlias = TaskType  # noqa: Y015
+
+class _AskKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AskKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AskKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ASK_KIND_APPROVE: _AskKind.ValueType  # 0
+    """yes or no"""
+    ASK_KIND_ASK: _AskKind.ValueType  # 1
+    """an answer"""
+
+class AskKind(_AskKind, metaclass=_AskKindEnumTypeWrapper): ...
+
+ASK_KIND_APPROVE: AskKind.ValueType  # 0
+"""yes or no"""
+ASK_KIND_ASK: AskKind.ValueType  # 1
+"""an answer"""
+Global___AskKind: _TypeAlias = AskKind  # noqa: Y015
 
 @_typing.final
 class Agent(_message.Message):
@@ -354,12 +393,15 @@ class Capability(_message.Message):
     DESCRIPTION_FIELD_NUMBER: _builtins.int
     INPUT_SCHEMA_FIELD_NUMBER: _builtins.int
     OUTPUT_SCHEMA_FIELD_NUMBER: _builtins.int
+    PROBE_SECONDS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     description: _builtins.str
     input_schema: _builtins.str
     """JSON Schema, empty when untyped"""
     output_schema: _builtins.str
     """JSON Schema, empty when untyped"""
+    probe_seconds: _builtins.float
+    """how often the capability wants to be probed; 0: never"""
     def __init__(
         self,
         *,
@@ -367,10 +409,11 @@ class Capability(_message.Message):
         description: _builtins.str = ...,
         input_schema: _builtins.str = ...,
         output_schema: _builtins.str = ...,
+        probe_seconds: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["description", b"description", "input_schema", b"input_schema", "name", b"name", "output_schema", b"output_schema"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["description", b"description", "input_schema", b"input_schema", "name", b"name", "output_schema", b"output_schema", "probe_seconds", b"probe_seconds"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -625,6 +668,8 @@ class Assignment(_message.Message):
     DEADLINE_FIELD_NUMBER: _builtins.int
     TRACE_PARENT_FIELD_NUMBER: _builtins.int
     SUBMITTER_FIELD_NUMBER: _builtins.int
+    STEPS_FIELD_NUMBER: _builtins.int
+    PARENT_ID_FIELD_NUMBER: _builtins.int
     capability: _builtins.str
     attempt: _builtins.int
     """1 for the first"""
@@ -636,11 +681,17 @@ class Assignment(_message.Message):
     """W3C trace context"""
     submitter: _builtins.str
     """user name of who submitted it"""
+    parent_id: _builtins.str
+    """the task whose child this is, empty for a root"""
     @_builtins.property
     def input(self) -> _struct_pb2.Value: ...
     @_builtins.property
     def deadline(self) -> _timestamp_pb2.Timestamp:
         """absent: none"""
+
+    @_builtins.property
+    def steps(self) -> _containers.RepeatedCompositeFieldContainer[Global___Step]:
+        """what earlier leases of the task have done for good; it is not done again"""
 
     def __init__(
         self,
@@ -653,14 +704,482 @@ class Assignment(_message.Message):
         deadline: _timestamp_pb2.Timestamp | None = ...,
         trace_parent: _builtins.str = ...,
         submitter: _builtins.str = ...,
+        steps: _abc.Iterable[Global___Step] | None = ...,
+        parent_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["deadline", b"deadline", "input", b"input"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "capability", b"capability", "deadline", b"deadline", "idempotency_key", b"idempotency_key", "input", b"input", "run_token", b"run_token", "submitter", b"submitter", "trace_parent", b"trace_parent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "capability", b"capability", "deadline", b"deadline", "idempotency_key", b"idempotency_key", "input", b"input", "parent_id", b"parent_id", "run_token", b"run_token", "steps", b"steps", "submitter", b"submitter", "trace_parent", b"trace_parent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Assignment: _TypeAlias = Assignment  # noqa: Y015
+
+@_typing.final
+class Step(_message.Message):
+    """Something that a task has done once and for all, under a name of its own within the task."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    OUTPUT_FIELD_NUMBER: _builtins.int
+    FAILURE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    @_builtins.property
+    def output(self) -> _struct_pb2.Value:
+        """of an effect, a child task, a question"""
+
+    @_builtins.property
+    def failure(self) -> Global___Failure:
+        """of a child task or a question: how it ended instead"""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        output: _struct_pb2.Value | None = ...,
+        failure: Global___Failure | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "outcome", b"outcome", "output", b"output"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "name", b"name", "outcome", b"outcome", "output", b"output"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["output", "failure"]  # noqa: Y015
+    _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_outcome) -> _WhichOneofReturnType_outcome | None: ...
+
+Global___Step: _TypeAlias = Step  # noqa: Y015
+
+@_typing.final
+class Command(_message.Message):
+    """What a run asks of the server. Commands are idempotent by `name`: after a broken stream the agent sends
+    those again that have no reply yet. Refused under an epoch that is over.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    SAVE_STEP_FIELD_NUMBER: _builtins.int
+    SPAWN_FIELD_NUMBER: _builtins.int
+    ASK_FIELD_NUMBER: _builtins.int
+    SUSPEND_FIELD_NUMBER: _builtins.int
+    id: _builtins.int
+    """chosen by the agent, unique in one lease"""
+    @_builtins.property
+    def save_step(self) -> Global___SaveStep: ...
+    @_builtins.property
+    def spawn(self) -> Global___Spawn: ...
+    @_builtins.property
+    def ask(self) -> Global___Ask: ...
+    @_builtins.property
+    def suspend(self) -> Global___Suspend: ...
+    def __init__(
+        self,
+        *,
+        id: _builtins.int = ...,
+        save_step: Global___SaveStep | None = ...,
+        spawn: Global___Spawn | None = ...,
+        ask: Global___Ask | None = ...,
+        suspend: Global___Suspend | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ask", b"ask", "command", b"command", "save_step", b"save_step", "spawn", b"spawn", "suspend", b"suspend"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ask", b"ask", "command", b"command", "id", b"id", "save_step", b"save_step", "spawn", b"spawn", "suspend", b"suspend"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_command: _TypeAlias = _typing.Literal["save_step", "spawn", "ask", "suspend"]  # noqa: Y015
+    _WhichOneofArgType_command: _TypeAlias = _typing.Literal["command", b"command"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_command) -> _WhichOneofReturnType_command | None: ...
+
+Global___Command: _TypeAlias = Command  # noqa: Y015
+
+@_typing.final
+class SaveStep(_message.Message):
+    """Keeps what an effect returned; it is committed when the reply comes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    OUTPUT_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """1 to 200 characters"""
+    @_builtins.property
+    def output(self) -> _struct_pb2.Value: ...
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        output: _struct_pb2.Value | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["output", b"output"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "output", b"output"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SaveStep: _TypeAlias = SaveStep  # noqa: Y015
+
+@_typing.final
+class Spawn(_message.Message):
+    """Submits child tasks, all or none."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHILDREN_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def children(self) -> _containers.RepeatedCompositeFieldContainer[Global___Child]:
+        """1 to 1000"""
+
+    def __init__(
+        self,
+        *,
+        children: _abc.Iterable[Global___Child] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["children", b"children"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Spawn: _TypeAlias = Spawn  # noqa: Y015
+
+@_typing.final
+class Child(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    CAPABILITY_FIELD_NUMBER: _builtins.int
+    AGENT_ID_FIELD_NUMBER: _builtins.int
+    INPUT_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
+    MAX_ATTEMPTS_FIELD_NUMBER: _builtins.int
+    QUEUE_TIMEOUT_SECONDS_FIELD_NUMBER: _builtins.int
+    RUN_TIMEOUT_SECONDS_FIELD_NUMBER: _builtins.int
+    PROGRESS_TIMEOUT_SECONDS_FIELD_NUMBER: _builtins.int
+    AFFINITY_KEY_FIELD_NUMBER: _builtins.int
+    DELAY_SECONDS_FIELD_NUMBER: _builtins.int
+    DETACHED_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """1 to 200 characters, unique in the task; the same again is the same child"""
+    capability: _builtins.str
+    agent_id: _builtins.str
+    priority: Global___TaskPriority.ValueType
+    """absent: the parent's"""
+    max_attempts: _builtins.int
+    queue_timeout_seconds: _builtins.float
+    run_timeout_seconds: _builtins.float
+    progress_timeout_seconds: _builtins.float
+    affinity_key: _builtins.str
+    delay_seconds: _builtins.float
+    detached: _builtins.bool
+    """goes on when its parent has ended or was cancelled"""
+    @_builtins.property
+    def input(self) -> _struct_pb2.Value: ...
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        capability: _builtins.str = ...,
+        agent_id: _builtins.str = ...,
+        input: _struct_pb2.Value | None = ...,
+        priority: Global___TaskPriority.ValueType | None = ...,
+        max_attempts: _builtins.int = ...,
+        queue_timeout_seconds: _builtins.float = ...,
+        run_timeout_seconds: _builtins.float = ...,
+        progress_timeout_seconds: _builtins.float = ...,
+        affinity_key: _builtins.str = ...,
+        delay_seconds: _builtins.float = ...,
+        detached: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_priority", b"_priority", "input", b"input", "priority", b"priority"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_priority", b"_priority", "affinity_key", b"affinity_key", "agent_id", b"agent_id", "capability", b"capability", "delay_seconds", b"delay_seconds", "detached", b"detached", "input", b"input", "max_attempts", b"max_attempts", "name", b"name", "priority", b"priority", "progress_timeout_seconds", b"progress_timeout_seconds", "queue_timeout_seconds", b"queue_timeout_seconds", "run_timeout_seconds", b"run_timeout_seconds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__priority: _TypeAlias = _typing.Literal["priority"]  # noqa: Y015
+    _WhichOneofArgType__priority: _TypeAlias = _typing.Literal["_priority", b"_priority"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__priority) -> _WhichOneofReturnType__priority | None: ...
+
+Global___Child: _TypeAlias = Child  # noqa: Y015
+
+@_typing.final
+class Ask(_message.Message):
+    """Asks people. The answer becomes the step of that name."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    QUESTION_FIELD_NUMBER: _builtins.int
+    DATA_FIELD_NUMBER: _builtins.int
+    TTL_SECONDS_FIELD_NUMBER: _builtins.int
+    CHOICES_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    kind: Global___AskKind.ValueType
+    question: _builtins.str
+    """1 to 4000 characters"""
+    ttl_seconds: _builtins.float
+    """0: the task's own deadline"""
+    @_builtins.property
+    def data(self) -> _struct_pb2.Value:
+        """exactly what is approved: the answer is bound to its hash"""
+
+    @_builtins.property
+    def choices(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """of an ASK_KIND_ASK; empty: any text"""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        kind: Global___AskKind.ValueType = ...,
+        question: _builtins.str = ...,
+        data: _struct_pb2.Value | None = ...,
+        ttl_seconds: _builtins.float = ...,
+        choices: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["data", b"data"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["choices", b"choices", "data", b"data", "kind", b"kind", "name", b"name", "question", b"question", "ttl_seconds", b"ttl_seconds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Ask: _TypeAlias = Ask  # noqa: Y015
+
+@_typing.final
+class Suspend(_message.Message):
+    """Gives the slot back until what is named has an outcome; then the task is dispatched again, with `steps`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAMES_FIELD_NUMBER: _builtins.int
+    ANY_FIELD_NUMBER: _builtins.int
+    SECONDS_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    any: _builtins.bool
+    """one of them is enough; otherwise all"""
+    seconds: _builtins.float
+    """at the latest after so many; 0: no limit. Without names: a timer"""
+    name: _builtins.str
+    """with seconds: the step under which the timer's end is kept"""
+    @_builtins.property
+    def names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """children and questions"""
+
+    def __init__(
+        self,
+        *,
+        names: _abc.Iterable[_builtins.str] | None = ...,
+        any: _builtins.bool = ...,
+        seconds: _builtins.float = ...,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["any", b"any", "name", b"name", "names", b"names", "seconds", b"seconds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Suspend: _TypeAlias = Suspend  # noqa: Y015
+
+@_typing.final
+class Reply(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    SAVED_FIELD_NUMBER: _builtins.int
+    SPAWNED_FIELD_NUMBER: _builtins.int
+    ASKED_FIELD_NUMBER: _builtins.int
+    SUSPENDED_FIELD_NUMBER: _builtins.int
+    RESUMED_FIELD_NUMBER: _builtins.int
+    REFUSED_FIELD_NUMBER: _builtins.int
+    id: _builtins.int
+    """of the command"""
+    @_builtins.property
+    def saved(self) -> Global___Saved: ...
+    @_builtins.property
+    def spawned(self) -> Global___Spawned: ...
+    @_builtins.property
+    def asked(self) -> Global___Asked: ...
+    @_builtins.property
+    def suspended(self) -> Global___Suspended: ...
+    @_builtins.property
+    def resumed(self) -> Global___Resumed: ...
+    @_builtins.property
+    def refused(self) -> Global___Failure: ...
+    def __init__(
+        self,
+        *,
+        id: _builtins.int = ...,
+        saved: Global___Saved | None = ...,
+        spawned: Global___Spawned | None = ...,
+        asked: Global___Asked | None = ...,
+        suspended: Global___Suspended | None = ...,
+        resumed: Global___Resumed | None = ...,
+        refused: Global___Failure | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["asked", b"asked", "refused", b"refused", "reply", b"reply", "resumed", b"resumed", "saved", b"saved", "spawned", b"spawned", "suspended", b"suspended"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked", b"asked", "id", b"id", "refused", b"refused", "reply", b"reply", "resumed", b"resumed", "saved", b"saved", "spawned", b"spawned", "suspended", b"suspended"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_reply: _TypeAlias = _typing.Literal["saved", "spawned", "asked", "suspended", "resumed", "refused"]  # noqa: Y015
+    _WhichOneofArgType_reply: _TypeAlias = _typing.Literal["reply", b"reply"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_reply) -> _WhichOneofReturnType_reply | None: ...
+
+Global___Reply: _TypeAlias = Reply  # noqa: Y015
+
+@_typing.final
+class Saved(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Saved: _TypeAlias = Saved  # noqa: Y015
+
+@_typing.final
+class Spawned(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TASK_IDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def task_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """in the order of the children"""
+
+    def __init__(
+        self,
+        *,
+        task_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["task_ids", b"task_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Spawned: _TypeAlias = Spawned  # noqa: Y015
+
+@_typing.final
+class Asked(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    APPROVAL_ID_FIELD_NUMBER: _builtins.int
+    DATA_HASH_FIELD_NUMBER: _builtins.int
+    approval_id: _builtins.str
+    data_hash: _builtins.str
+    """SHA-256 of the canonical JSON of kind, question, data and choices, in hexadecimal"""
+    def __init__(
+        self,
+        *,
+        approval_id: _builtins.str = ...,
+        data_hash: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approval_id", b"approval_id", "data_hash", b"data_hash"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Asked: _TypeAlias = Asked  # noqa: Y015
+
+@_typing.final
+class Suspended(_message.Message):
+    """The lease is over and the agent forgets the run."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Suspended: _TypeAlias = Suspended  # noqa: Y015
+
+@_typing.final
+class Resumed(_message.Message):
+    """What the run would wait for is there already: it keeps its slot and goes on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STEPS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def steps(self) -> _containers.RepeatedCompositeFieldContainer[Global___Step]: ...
+    def __init__(
+        self,
+        *,
+        steps: _abc.Iterable[Global___Step] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["steps", b"steps"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Resumed: _TypeAlias = Resumed  # noqa: Y015
+
+@_typing.final
+class Probe(_message.Message):
+    """Runs the check of a capability, beside its tasks, to see that it works."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    CAPABILITY_FIELD_NUMBER: _builtins.int
+    TIMEOUT_SECONDS_FIELD_NUMBER: _builtins.int
+    id: _builtins.int
+    capability: _builtins.str
+    timeout_seconds: _builtins.float
+    def __init__(
+        self,
+        *,
+        id: _builtins.int = ...,
+        capability: _builtins.str = ...,
+        timeout_seconds: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["capability", b"capability", "id", b"id", "timeout_seconds", b"timeout_seconds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Probe: _TypeAlias = Probe  # noqa: Y015
+
+@_typing.final
+class ProbeResult(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    HEALTHY_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    SECONDS_FIELD_NUMBER: _builtins.int
+    id: _builtins.int
+    healthy: _builtins.bool
+    message: _builtins.str
+    """why not, in words"""
+    seconds: _builtins.float
+    def __init__(
+        self,
+        *,
+        id: _builtins.int = ...,
+        healthy: _builtins.bool = ...,
+        message: _builtins.str = ...,
+        seconds: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["healthy", b"healthy", "id", b"id", "message", b"message", "seconds", b"seconds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ProbeResult: _TypeAlias = ProbeResult  # noqa: Y015
 
 @_typing.final
 class TaskEvents(_message.Message):
@@ -986,6 +1505,8 @@ class AssignTaskRequest(_message.Message):
     PROGRESS_TIMEOUT_SECONDS_FIELD_NUMBER: _builtins.int
     MAX_ATTEMPTS_FIELD_NUMBER: _builtins.int
     DETACH_FIELD_NUMBER: _builtins.int
+    DELAY_SECONDS_FIELD_NUMBER: _builtins.int
+    DEADLINE_SECONDS_FIELD_NUMBER: _builtins.int
     capability: _builtins.str
     """or agent_id"""
     agent_id: _builtins.str
@@ -1002,6 +1523,10 @@ class AssignTaskRequest(_message.Message):
     max_attempts: _builtins.int
     detach: _builtins.bool
     """only submit: one event, then the end"""
+    delay_seconds: _builtins.float
+    """not before so many seconds from now"""
+    deadline_seconds: _builtins.float
+    """the whole of it, every attempt and wait included; 0: none"""
     @_builtins.property
     def input(self) -> _struct_pb2.Value: ...
     def __init__(
@@ -1019,10 +1544,12 @@ class AssignTaskRequest(_message.Message):
         progress_timeout_seconds: _builtins.float = ...,
         max_attempts: _builtins.int = ...,
         detach: _builtins.bool = ...,
+        delay_seconds: _builtins.float = ...,
+        deadline_seconds: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["input", b"input"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_id", b"agent_id", "capability", b"capability", "cursor", b"cursor", "detach", b"detach", "idempotency_key", b"idempotency_key", "input", b"input", "max_attempts", b"max_attempts", "priority", b"priority", "progress_timeout_seconds", b"progress_timeout_seconds", "queue_timeout_seconds", b"queue_timeout_seconds", "run_timeout_seconds", b"run_timeout_seconds", "task_id", b"task_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_id", b"agent_id", "capability", b"capability", "cursor", b"cursor", "deadline_seconds", b"deadline_seconds", "delay_seconds", b"delay_seconds", "detach", b"detach", "idempotency_key", b"idempotency_key", "input", b"input", "max_attempts", b"max_attempts", "priority", b"priority", "progress_timeout_seconds", b"progress_timeout_seconds", "queue_timeout_seconds", b"queue_timeout_seconds", "run_timeout_seconds", b"run_timeout_seconds", "task_id", b"task_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -81,3 +81,13 @@ def test_nobody_runs_again_what_somebody_has_cancelled() -> None:
 def test_the_agents_own_end_keeps_its_epoch() -> None:
     life = Life(TaskState.RUNNING, epoch=2, attempt=1, max_attempts=3)
     assert step(life, Trigger.RESULT, under=2) == Life(TaskState.SUCCEEDED, 2, 1, 3)
+
+
+def test_a_task_that_waits_for_others_has_used_up_no_attempt_and_no_old_lease_can_write() -> None:
+    running = Life(TaskState.RUNNING, epoch=2, attempt=3, max_attempts=3)
+    waiting = step(running, Trigger.SUSPEND, under=2)
+    assert waiting == Life(TaskState.WAITING, 3, 2, 3)
+    again = step(step(waiting, Trigger.RESUME), Trigger.CLAIM)
+    assert again == Life(TaskState.RUNNING, 5, 3, 3)
+    with pytest.raises(StaleEpoch):
+        step(again, Trigger.RESULT, under=2)

@@ -16,6 +16,7 @@ QueueName = NewType("QueueName", str)  # a capability, or the id of an agent
 class TaskState(StrEnum):
     QUEUED = "queued"
     RUNNING = "running"
+    WAITING = "waiting"  # has given its slot back until a child, a person or a time has come
     CANCELLING = "cancelling"  # runs, and its agent was asked to stop
     SUCCEEDED = "succeeded"
     FAILED = "failed"
@@ -44,6 +45,8 @@ class Trigger(StrEnum):
     STOPPED = "stopped"  # the agent has stopped because it was asked to
     CANCEL = "cancel"  # somebody asks to stop it
     EXPIRE = "expire"  # it waited longer than it may
+    SUSPEND = "suspend"  # the agent gives the slot back until something has happened
+    RESUME = "resume"  # that has happened
     GIVE_UP = "give_up"  # the server ends the run without its agent
 
 
@@ -57,6 +60,10 @@ TRANSITIONS: Mapping[tuple[TaskState, Trigger], TaskState] = {
     (TaskState.RUNNING, Trigger.RETRY): TaskState.QUEUED,
     (TaskState.RUNNING, Trigger.GIVE_UP): TaskState.FAILED,
     (TaskState.RUNNING, Trigger.CANCEL): TaskState.CANCELLING,
+    (TaskState.RUNNING, Trigger.SUSPEND): TaskState.WAITING,
+    (TaskState.WAITING, Trigger.RESUME): TaskState.QUEUED,
+    (TaskState.WAITING, Trigger.EXPIRE): TaskState.FAILED,
+    (TaskState.WAITING, Trigger.CANCEL): TaskState.CANCELLING,
     (TaskState.CANCELLING, Trigger.CANCEL): TaskState.CANCELLING,
     (TaskState.CANCELLING, Trigger.RESULT): TaskState.SUCCEEDED,
     (TaskState.CANCELLING, Trigger.FAIL): TaskState.FAILED,

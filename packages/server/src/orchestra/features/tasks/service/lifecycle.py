@@ -11,7 +11,7 @@ def step(life: Life, trigger: Trigger, *, under: int | None = None) -> Life:
 
     Raises StaleEpoch when that lease is over, and NotAllowed when the table has no such row. A
     retry without attempts left is a giving up. A transition that the agent did not announce moves
-    the epoch.
+    the epoch, and so does giving the slot back, which is no attempt used up.
     """
     if under is not None and under != life.epoch:
         raise StaleEpoch(f"Epoch {under} is over, the task is at {life.epoch}.")
@@ -22,5 +22,5 @@ def step(life: Life, trigger: Trigger, *, under: int | None = None) -> Life:
         raise NotAllowed(f"A task that is {life.state} cannot {trigger}.")
     if trigger in BY_AGENT or state is TaskState.CANCELLING:
         return replace(life, state=state)
-    attempt = life.attempt + (trigger is Trigger.CLAIM)
+    attempt = life.attempt + (trigger is Trigger.CLAIM) - (trigger is Trigger.SUSPEND)
     return replace(life, state=state, epoch=life.epoch + 1, attempt=attempt)
