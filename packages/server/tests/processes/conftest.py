@@ -38,6 +38,7 @@ def settings(tmp_path: Path, database_url: str, nats_url: str) -> Settings:
         model_url="http://127.0.0.1:1/v1",
         model_key="unused",
         api_listen=f"unix:/tmp/orchestra-test-{ids.short_id()}.sock",
+        worker_listen=f"unix:/tmp/orchestra-test-{ids.short_id()}.sock",
         feed_max_per_caller=3,
     )
 

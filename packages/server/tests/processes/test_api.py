@@ -12,12 +12,14 @@ from litestar.routes import HTTPRoute
 from orchestra.engines.testing import start_nats
 from orchestra.features.events import TaskEvent, task_topic, task_window
 from orchestra.foundation.auth import Policy
+from orchestra.foundation.concurrency import Guard
 from orchestra.foundation.database import Database
 from orchestra.foundation.messaging import Bus, Message
 from orchestra.foundation.settings import Settings
 from orchestra.processes import api as api_process
-from orchestra.processes import control_plane
+from orchestra.processes import control_plane, serving
 from orchestra.processes.health import Health
+from orchestra.processes.health import probes as probes_of
 
 from .conftest import PASSWORD, Server, SignIn, eventually, follow
 
@@ -27,7 +29,9 @@ pytestmark = pytest.mark.anyio
 PUBLIC = {
     ("GET", "/health"),
     ("GET", "/ready"),
-    ("GET", "/metrics"),  # asks for a permission itself unless the caller is on this machine
+    # These ask for a permission themselves unless the caller is on this machine.
+    ("GET", "/metrics"),
+    ("GET", "/metrics/{program:str}"),
     ("GET", "/api/openapi.json"),
     ("POST", "/api/auth/link"),
     ("POST", "/api/auth/setup"),
@@ -271,6 +275,34 @@ async def test_metrics_are_for_this_machine_or_who_may_read_them(
     ann, root = await sign_in("ann"), await sign_in("root")
     assert (await ann.get("/metrics", headers=through_gateway)).status_code == 403
     assert (await root.get("/metrics", headers=through_gateway)).status_code == 200
+
+
+async def test_the_numbers_of_the_other_processes_are_at_the_same_address(
+    sign_in: SignIn, server: Server, database: Database, bus: Bus
+) -> None:
+    through_gateway = {"x-envoy-external-address": "203.0.113.7"}
+    ann, root = await sign_in("ann"), await sign_in("root")
+    assert (await ann.get("/metrics/worker", headers=through_gateway)).status_code == 403
+    assert (await root.get("/metrics/gateway")).status_code == 404
+    away = await root.get("/metrics/worker")
+    assert (away.status_code, away.json()["code"]) == (503, "unavailable")
+    stopping, path = asyncio.Event(), server.settings.worker_listen
+    async with Guard() as guard:
+        probes = probes_of(Health(database, bus))
+        serve = serving.serve(probes, path, stopping=stopping, before_stop=nothing)
+        serving_task = guard.spawn("worker", serve)
+
+        async def is_there() -> bool:
+            answer = await root.get("/metrics/worker", headers=through_gateway)
+            return answer.status_code == 200 and "ai_orchestra_dispatch_seconds" in answer.text
+
+        assert await eventually(is_there)
+        stopping.set()
+        await asyncio.wait_for(serving_task, timeout=10)
+
+
+async def nothing() -> None:
+    pass
 
 
 async def test_readiness_names_the_part_that_is_away(

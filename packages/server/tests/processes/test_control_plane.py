@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc.aio
+import httpx
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from orchestra.engines.process import free_port
@@ -40,6 +41,7 @@ def settings(tmp_path: Path, database_url: str, nats_url: str) -> Settings:
         database_url=database_url,
         nats_url=nats_url,
         control_plane_listen=f"127.0.0.1:{free_port()}",
+        control_plane_probe_listen=f"127.0.0.1:{free_port()}",
     )
 
 
@@ -56,6 +58,7 @@ class Process:
             "ORCHESTRA_DATABASE_URL": self.settings.database_url,
             "ORCHESTRA_NATS_URL": self.settings.nats_url,
             "ORCHESTRA_CONTROL_PLANE_LISTEN": self.settings.control_plane_listen,
+            "ORCHESTRA_CONTROL_PLANE_PROBE_LISTEN": self.settings.control_plane_probe_listen,
         }
         self.it = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -167,4 +170,28 @@ async def test_a_run_goes_on_when_its_control_plane_is_replaced(
         await asyncio.wait_for(serving, 10)
     done = await instance.task(task)
     assert (done.state, done.result, done.attempt) == ("succeeded", "".join(words), 1)
+    await submitter.close()
+
+
+@pytest.mark.timeout(60)
+async def test_a_control_plane_answers_probes_and_shows_how_long_tasks_waited(
+    process: Process, instance: Instance, settings: Settings, typist: Agent
+) -> None:
+    submitter = Submitter(instance.database, instance.bus, settings)
+    base = f"http://{settings.control_plane_probe_listen}"
+    async with Guard() as guard, httpx.AsyncClient(base_url=base, timeout=10) as client:
+        url = f"http://{settings.control_plane_listen}"
+        serving = guard.spawn("typist", typist.serve(url=url, key=instance.key))
+        assert (await client.get("/health")).json() == {"status": "ok"}
+        ready = await client.get("/ready")
+        assert (ready.status_code, ready.json()["ready"]) == (200, True)
+        await submitter.submit(instance.actor, NewTask(input=["a"], capability="type"))
+
+        async def has_counted() -> bool:
+            text = (await client.get("/metrics")).text
+            return "ai_orchestra_dispatch_seconds_count 1.0" in text
+
+        await until(has_counted)
+        typist.stop()
+        await asyncio.wait_for(serving, 10)
     await submitter.close()

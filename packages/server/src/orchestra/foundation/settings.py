@@ -82,8 +82,13 @@ class Settings:
     control_plane_listen: str = _setting(
         "127.0.0.1:8082", "where the control plane listens: unix:<path> or host:port"
     )
+    control_plane_probe_listen: str = _setting(
+        "127.0.0.1:8084",
+        "where the control plane answers /health, /ready and /metrics: unix:<path> or host:port",
+    )
     worker_listen: str = _setting(
-        "127.0.0.1:8083", "where the worker answers health checks: unix:<path> or host:port"
+        "127.0.0.1:8083",
+        "where the worker answers /health, /ready and /metrics: unix:<path> or host:port",
     )
 
     lease_seconds: float = _setting(

@@ -30,7 +30,7 @@ from orchestra.foundation.database import Database
 from orchestra.foundation.errors import OrchestraError
 from orchestra.foundation.messaging import Bus
 from orchestra.foundation.settings import Settings, load
-from orchestra.processes import connections, health, live, openapi, serving
+from orchestra.processes import connections, health, live, metrics, openapi, serving
 from orchestra.processes.door import Door
 from orchestra.processes.static import StaticSite, find_applications
 
@@ -38,6 +38,7 @@ log = structlog.get_logger(__name__)
 
 ROUTES: Sequence[ControllerRouterHandler] = (
     *health.routes,
+    *metrics.routes,
     openapi.route(),
     *identity_rest.routes,
     *audit_rest.routes,

@@ -32,7 +32,7 @@ from orchestra.foundation.database import Database
 from orchestra.foundation.errors import OrchestraError
 from orchestra.foundation.messaging import Bus
 from orchestra.foundation.settings import Settings, load
-from orchestra.processes import connections, serving
+from orchestra.processes import connections, health, serving
 
 log = structlog.get_logger(__name__)
 
@@ -176,12 +176,21 @@ async def _main(settings: Settings) -> int:
     except OrchestraError as error:
         log.critical("the control plane cannot start", error=error.message)
         return 1
-    control_plane = compose(settings, database, bus)
+    control_plane, state = compose(settings, database, bus), health.Health(database, bus)
+
+    async def stop() -> None:
+        state.is_draining = True
+        await control_plane.stop()
+
     try:
         address = await control_plane.start()
         log.info("the control plane listens", address=address, id=control_plane.plane.id)
-        await stopping.wait()
-        await control_plane.stop()
+        await serving.serve(
+            health.probes(state),
+            settings.control_plane_probe_listen,
+            stopping=stopping,
+            before_stop=stop,
+        )
     finally:
         await asyncio.gather(bus.close(), database.close(), return_exceptions=True)
     return 0

@@ -11,7 +11,7 @@ from orchestra.foundation import ids
 from orchestra.foundation.web_middleware import SECURITY_HEADERS
 from orchestra.processes.static import Send, StaticSite
 
-API_PREFIXES = ("/api/", "/v1/")
+API_PREFIXES = ("/api/", "/v1/", "/metrics/")
 # Pages of the framework, which have no policy; the description is at /api/openapi.json.
 HIDDEN_PREFIX = "/api/schema"
 API_PATHS = frozenset({"/api", "/v1", "/health", "/ready", "/metrics"})

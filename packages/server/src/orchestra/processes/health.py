@@ -123,13 +123,19 @@ async def ready(health: NamedDependency[Health]) -> Response[dict[str, Any]]:
 @get("/metrics", opt=PROBE, tags=["system"], media_type="text/plain")
 async def metrics(request: Request[Any, Any, Any]) -> Response[bytes]:
     """Prometheus metrics: for this machine, or with the permission `metrics:read`."""
-    if not _is_local(request):
-        authenticator: Authenticator = request.app.state.authenticator
-        actor = await authenticator.authenticate(credential_of(request))
-        require(Permission.METRICS_READ).check(actor)
+    await check_reader(request)
     return Response(
         telemetry.render_metrics(), headers={"content-type": telemetry.METRICS_CONTENT_TYPE}
     )
+
+
+async def check_reader(request: Request[Any, Any, Any]) -> None:
+    """Raises unless it came from this machine, or its caller may read metrics."""
+    if _is_local(request):
+        return
+    authenticator: Authenticator = request.app.state.authenticator
+    actor = await authenticator.authenticate(credential_of(request))
+    require(Permission.METRICS_READ).check(actor)
 
 
 def _is_local(request: Request[Any, Any, Any]) -> bool:

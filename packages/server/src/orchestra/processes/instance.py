@@ -94,6 +94,7 @@ def _listen_addresses(settings: Settings) -> dict[str, str]:
     names = {
         "api_listen": "api",
         "control_plane_listen": "control-plane",
+        "control_plane_probe_listen": "control-plane-probe",
         "worker_listen": "worker",
     }
     return {
