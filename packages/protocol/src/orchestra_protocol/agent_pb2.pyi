@@ -154,6 +154,29 @@ TASK_TYPE_PROBE: TaskType.ValueType  # 18
 """Probe: run the check that a capability has defined"""
 Global___TaskType: _TypeAlias = TaskType  # noqa: Y015
 
+class _StepKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _StepKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_StepKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    STEP_KIND_UNSPECIFIED: _StepKind.ValueType  # 0
+    """not checked"""
+    STEP_KIND_EFFECT: _StepKind.ValueType  # 1
+    STEP_KIND_CHILD: _StepKind.ValueType  # 2
+    STEP_KIND_QUESTION: _StepKind.ValueType  # 3
+    STEP_KIND_TIMER: _StepKind.ValueType  # 4
+
+class StepKind(_StepKind, metaclass=_StepKindEnumTypeWrapper): ...
+
+STEP_KIND_UNSPECIFIED: StepKind.ValueType  # 0
+"""not checked"""
+STEP_KIND_EFFECT: StepKind.ValueType  # 1
+STEP_KIND_CHILD: StepKind.ValueType  # 2
+STEP_KIND_QUESTION: StepKind.ValueType  # 3
+STEP_KIND_TIMER: StepKind.ValueType  # 4
+Global___StepKind: _TypeAlias = StepKind  # noqa: Y015
+
 class _AskKind:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -724,14 +747,22 @@ class Step(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     OUTPUT_FIELD_NUMBER: _builtins.int
     FAILURE_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    TASK_ID_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    kind: Global___StepKind.ValueType
+    """so that a program that uses the name for something else now is told so"""
+    task_id: _builtins.str
+    """of a child"""
     @_builtins.property
     def output(self) -> _struct_pb2.Value:
-        """of an effect, a child task, a question"""
+        """Of an effect: what it returned; of a child: its result; of a timer: null; of a question:
+        {"approved": bool, "answer": any JSON, "by": user name, "comment": text}.
+        """
 
     @_builtins.property
     def failure(self) -> Global___Failure:
-        """of a child task or a question: how it ended instead"""
+        """Of a child task or a question: how it ended instead. Codes of a question: approval_expired."""
 
     def __init__(
         self,
@@ -739,10 +770,12 @@ class Step(_message.Message):
         name: _builtins.str = ...,
         output: _struct_pb2.Value | None = ...,
         failure: Global___Failure | None = ...,
+        kind: Global___StepKind.ValueType = ...,
+        task_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "outcome", b"outcome", "output", b"output"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "name", b"name", "outcome", b"outcome", "output", b"output"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "kind", b"kind", "name", b"name", "outcome", b"outcome", "output", b"output", "task_id", b"task_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["output", "failure"]  # noqa: Y015
     _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
