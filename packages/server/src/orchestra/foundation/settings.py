@@ -73,6 +73,9 @@ class Settings:
     model_url: str = _setting("", "the local model server's base URL; empty: the embedded one")
     model_key: str = _setting("", "credential of the local model server", secret=True)
     local_model: bool = _setting(True, "start the embedded model server")
+    local_model_max_tokens: int = _setting(
+        1024, "longest answer of the local model, whatever a caller asks for", low=1, high=2**20
+    )
 
     egress_allowed_hosts: tuple[str, ...] = _setting(
         (), "local hosts that outgoing requests may reach: <host> or <host>:<port>"

@@ -38,6 +38,7 @@ class Target:
     base_url: str
     key: str
     models: tuple[str, ...]
+    max_tokens: int | None = None  # of one answer, whatever its caller asks for
 
     def __repr__(self) -> str:
         return f"Target({self.name})"

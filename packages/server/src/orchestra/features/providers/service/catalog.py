@@ -83,6 +83,7 @@ class Catalog:
             base_url=provider.base_url,
             key=self._key_of(provider),
             models=tuple(provider.models),
+            max_tokens=self._settings.local_model_max_tokens if provider.is_local else None,
         )
 
     def _key_of(self, provider: Provider) -> str:

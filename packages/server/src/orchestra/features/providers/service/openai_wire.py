@@ -8,16 +8,20 @@ from orchestra.features.providers.errors import ProviderFailed, StreamBroken
 from orchestra.features.providers.service.wire import (
     ChatRequest,
     EventBuffer,
+    Fields,
     Outgoing,
     ProviderError,
     event_payloads,
     tokens,
 )
 from orchestra.features.providers.types import Target, Usage
+from orchestra.foundation.errors import FieldError, InvalidInput
 
 DONE = b"data: [DONE]\n\n"
 _INCLUDE_USAGE = msgspec.Raw(b'{"include_usage":true}')
 _USAGE = re.compile(rb'"usage"\s*:\s*\{')
+# What limits an answer: OpenAI's two names, and llama.cpp's own, which is stronger there.
+_LIMITS = ("max_tokens", "max_completion_tokens", "n_predict")
 _FINISHED = re.compile(rb'"finish_reason"\s*:\s*"')
 
 
@@ -49,6 +53,8 @@ class OpenAIWire:
         fields = {**chat.fields, "model": msgspec.Raw(msgspec.json.encode(chat.model))}
         if chat.stream and self._asks_for_usage and not chat.wants_usage:
             fields["stream_options"] = _INCLUDE_USAGE
+        if target.max_tokens is not None:
+            fields = _bounded(fields, target.max_tokens)
         return Outgoing(
             url=f"{target.base_url}/chat/completions",
             headers=_headers(target),
@@ -136,6 +142,26 @@ class OpenAIStream:
                 if not found.choices:
                     return self._keep_usage
         return True
+
+
+def _bounded(fields: Fields, most: int) -> Fields:
+    """The fields with one limit on the answer, at most `most`; raises InvalidInput.
+
+    A small model that rambles has no end of its own, and would hold one of few slots for minutes.
+    """
+    asked = [_count(name, fields[name]) for name in _LIMITS if name in fields]
+    limit = min([most, *(count for count in asked if count > 0)])
+    kept = {name: value for name, value in fields.items() if name not in _LIMITS}
+    return {**kept, "max_tokens": msgspec.Raw(msgspec.json.encode(limit))}
+
+
+def _count(name: str, value: msgspec.Raw) -> int:
+    """Zero for null; llama.cpp takes what is below zero for no limit."""
+    try:
+        return msgspec.json.decode(value, type=int | None) or 0
+    except msgspec.MsgspecError as error:
+        message = "Use a whole number of tokens."
+        raise InvalidInput(f"{name}: {message}", fields=[FieldError(name, message)]) from error
 
 
 def _usage(found: _WireUsage | None) -> Usage:
