@@ -133,6 +133,34 @@ class Settings:
         4 * 1024**2, "size of an HTTP request body", low=64 * 1024, high=2**30
     )
 
+    poison_attempts: int = _setting(
+        3, "a task that has lost its agent so often is set aside", low=1, high=1000
+    )
+    idempotency_hours: float = _setting(
+        24.0, "how long an idempotency key stands for its task", low=0.001, high=8760
+    )
+    keep_task_days: float = _setting(
+        30.0, "how long a task is kept after its end", low=0.0001, high=36_500
+    )
+    keep_tasks_per_queue: int = _setting(
+        0, "finished tasks that are kept in each queue; 0: all within keep_task_days", low=0
+    )
+    keep_model_call_days: float = _setting(
+        90.0, "how long calls of models are kept", low=0.0001, high=36_500
+    )
+    max_schedules_per_user: int = _setting(1_000, "schedules of one person", low=1)
+    schedule_grace_seconds: float = _setting(
+        60.0, "a schedule that is later than this has missed its time", low=1, high=86_400
+    )
+    max_catch_up: int = _setting(
+        100, "missed times of a schedule that are made up for", low=1, high=1_000
+    )
+    max_blob_bytes: int = _setting(100 * 1024**2, "size of one blob", low=1024, high=10 * 1024**3)
+    max_user_blob_bytes: int = _setting(10 * 1024**3, "size of all blobs of one person", low=1024)
+    keep_unused_blob_hours: float = _setting(
+        24.0, "how long a blob is kept that no task refers to", low=0.0001, high=8760
+    )
+
     login_idle_hours: float = _setting(
         168.0, "a login ends when unused for so long", low=0.01, high=8760
     )

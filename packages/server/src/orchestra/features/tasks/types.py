@@ -91,6 +91,21 @@ class Life:
         return self.state in TERMINAL
 
 
+class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When a failed attempt is followed by another, and after which pause.
+
+    The pause is `first_seconds`, each time `factor` times as long, at most `longest_seconds`; the
+    share `jitter` of it is chance. After an error with a code of `not_on` there is no other.
+    """
+
+    max_attempts: int | None = None  # None: the setting
+    first_seconds: float = 1.0
+    longest_seconds: float = 60.0
+    factor: float = 2.0
+    jitter: float = 0.5
+    not_on: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewTask:
     """What somebody wants done. `capability` or `agent_id` says by whom; both: that agent by that.

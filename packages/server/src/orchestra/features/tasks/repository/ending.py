@@ -4,12 +4,13 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from orchestra.features.tasks.repository.rows import encoded
+from orchestra.features.tasks.repository.rows import encoded, to_retry
 from orchestra.features.tasks.types import (
     TERMINAL,
     Life,
     Priority,
     QueueName,
+    RetryPolicy,
     TaskId,
     TaskState,
 )
@@ -29,6 +30,8 @@ class Locked:
     agent_id: uuid.UUID | None
     agent_name: str
     wants_finish: bool
+    retry: RetryPolicy | None = None
+    agents_lost: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +56,7 @@ async def lock(tx: Transaction, ids: Sequence[TaskId]) -> dict[TaskId, Locked]:
     rows = await tx.fetch(
         """
         SELECT id, state, epoch, attempt, max_attempts, queue, capability, priority, user_id,
-            agent_id, wants_finish, coalesce((
+            agent_id, wants_finish, retry, agents_lost, coalesce((
                 SELECT agent_name FROM task_attempts
                 WHERE task_id = tasks.id AND task_attempts.epoch = tasks.epoch
             ), '') AS agent_name
@@ -84,6 +87,8 @@ UPDATE tasks SET
         THEN now() + make_interval(secs => given.delay + queue_timeout_seconds) END,
     finished_at = CASE WHEN given.is_over THEN now() END,
     finish_pending = given.is_over AND wants_finish,
+    agents_lost = agents_lost
+        + (given.outcome = 'lost' AND given.attempt_error ->> 'code' = 'agent_lost')::int,
     snapshot_text = coalesce(given.text, snapshot_text),
     snapshot_epoch = CASE WHEN given.is_over THEN given.epoch ELSE snapshot_epoch END,
     snapshot_sequence = CASE WHEN given.is_over THEN given.sequence ELSE snapshot_sequence END
@@ -155,4 +160,6 @@ def _to_locked(row: Row) -> Locked:
         agent_id=row["agent_id"],
         agent_name=row["agent_name"],
         wants_finish=row["wants_finish"],
+        retry=to_retry(row["retry"]),
+        agents_lost=row["agents_lost"],
     )

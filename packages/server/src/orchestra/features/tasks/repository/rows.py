@@ -8,6 +8,7 @@ from orchestra.features.tasks.types import (
     Attempt,
     Priority,
     QueueName,
+    RetryPolicy,
     Task,
     TaskId,
     TaskProblem,
@@ -67,6 +68,10 @@ def to_attempt(row: Row) -> Attempt:
 
 def to_problem(value: dict[str, Any] | None) -> TaskProblem | None:
     return None if value is None else TaskProblem(value["code"], value["message"])
+
+
+def to_retry(value: dict[str, Any] | None) -> RetryPolicy | None:
+    return None if value is None else msgspec.convert(value, RetryPolicy)
 
 
 def encoded(json: bytes | None) -> msgspec.Raw | None:

@@ -14,6 +14,7 @@ from orchestra.features.tasks.errors import NotAllowed, StaleEpoch, TaskNotFound
 from orchestra.features.tasks.events import Subject
 from orchestra.features.tasks.repository import ending as repository
 from orchestra.features.tasks.repository.ending import Change, Locked
+from orchestra.features.tasks.service import poison, retrying
 from orchestra.features.tasks.service.announcing import tell
 from orchestra.features.tasks.service.lifecycle import step
 from orchestra.features.tasks.types import (
@@ -24,14 +25,13 @@ from orchestra.features.tasks.types import (
     TaskState,
     Trigger,
 )
-from orchestra.foundation import ids
 from orchestra.foundation.auth import SYSTEM, Actor
 from orchestra.foundation.database import Transaction
 from orchestra.foundation.errors import OrchestraError
 from orchestra.foundation.messaging import Bus, Message
 
-# Before another attempt: 1 s, 2 s, 4 s … at most a minute, of which a half is chance.
-FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 60.0
+# How often a task may lose its agent if nobody says otherwise.
+POISON_ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +47,7 @@ class Ending:
     result_json: bytes | None = None
     usage: dict[str, Any] | None = None
     problem: TaskProblem | None = None
+    verdict: TaskProblem | None = None  # of the task, where it is not the problem of its last run
     reason: str = ""
     text: str | None = None
     before: tuple[TaskEvent, ...] = ()  # said before the end and not yet told to readers
@@ -84,7 +85,12 @@ class _Decided:
 
 
 async def end_all(
-    tx: Transaction, outbox: Outbox, bus: Bus, endings: Sequence[Ending]
+    tx: Transaction,
+    outbox: Outbox,
+    bus: Bus,
+    endings: Sequence[Ending],
+    *,
+    poison_attempts: int = POISON_ATTEMPTS,
 ) -> list[Ended | Exception]:
     """Ends each, or says why not: StaleEpoch (audited), NotAllowed or TaskNotFound.
 
@@ -94,7 +100,7 @@ async def end_all(
     outcomes: list[Ended | Exception] = []
     decided: list[_Decided] = []
     for ending in endings:
-        outcome = _decide(ending, locked.get(ending.task_id))
+        outcome = _decide(ending, locked.get(ending.task_id), poison_attempts)
         if isinstance(outcome, _Decided):
             decided.append(outcome)
             locked[ending.task_id] = replace(outcome.task, life=outcome.life)
@@ -109,33 +115,39 @@ async def end_all(
     return outcomes
 
 
-def _decide(ending: Ending, task: Locked | None) -> _Decided | OrchestraError:
+def _decide(ending: Ending, task: Locked | None, poison_attempts: int) -> _Decided | OrchestraError:
     if task is None:
         return TaskNotFound()
+    said = poison.verdict(task, ending.problem, limit=poison_attempts)
+    if said is not None and ending.trigger is Trigger.RETRY:
+        ending = replace(ending, trigger=Trigger.GIVE_UP, verdict=said)
     try:
         if ending.agent_id is not None and ending.agent_id != task.agent_id:
             raise StaleEpoch("The lease is another agent's.")
-        life = step(task.life, _resolve(ending, task.life), under=ending.epoch)
+        life = step(task.life, _resolve(ending, task), under=ending.epoch)
     except (StaleEpoch, NotAllowed) as error:
         return error
-    return _Decided(ending, task, life, _pause(ending, life))
+    return _Decided(ending, task, life, _pause(ending, task, life))
 
 
-def _resolve(ending: Ending, life: Life) -> Trigger:
+def _resolve(ending: Ending, task: Locked) -> Trigger:
     """An agent that stops unasked has lost the attempt; its last failure is its own to announce."""
-    trigger = ending.trigger
+    trigger, life = ending.trigger, task.life
     if trigger is Trigger.STOPPED and life.state is TaskState.RUNNING:
         trigger = Trigger.RETRY
-    is_last = life.state is TaskState.RUNNING and life.attempt >= life.max_attempts
-    return Trigger.FAIL if trigger is Trigger.RETRY and ending.by_agent and is_last else trigger
+    if trigger is not Trigger.RETRY or life.state is not TaskState.RUNNING:
+        return trigger
+    code = ending.problem.code if ending.problem else ""
+    if life.attempt < life.max_attempts and not retrying.is_final(task.retry, code):
+        return trigger
+    return Trigger.FAIL if ending.by_agent else Trigger.GIVE_UP
 
 
-def _pause(ending: Ending, life: Life) -> float:
+def _pause(ending: Ending, task: Locked, life: Life) -> float:
     """Only a failure waits; a task whose agent was lost goes on at once."""
     if life.state is not TaskState.QUEUED or not ending.by_agent:
         return 0.0
-    ceiling = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** (life.attempt - 1))
-    return ceiling / 2 + ids.full_jitter(ceiling / 2)
+    return retrying.pause(task.retry, life.attempt)
 
 
 def _change(item: _Decided) -> Change:
@@ -164,7 +176,7 @@ def _outcome(item: _Decided) -> str:
 
 def _problem(ending: Ending) -> TaskProblem:
     reason = ending.reason or "The run ended without a result."
-    return ending.problem or TaskProblem("failed", reason)
+    return ending.verdict or ending.problem or TaskProblem("failed", reason)
 
 
 def _sequence(item: _Decided) -> int:

@@ -174,4 +174,10 @@ class Keeper:
 
     async def _end_batch(self, endings: Sequence[Ending]) -> list[Ended | Exception]:
         async with self._database.transaction() as tx:
-            return await end_all(tx, self._outbox, self._bus, endings)
+            return await end_all(
+                tx,
+                self._outbox,
+                self._bus,
+                endings,
+                poison_attempts=self._settings.poison_attempts,
+            )

@@ -44,7 +44,13 @@ class Reconciler:
                 cancel_grace_seconds=self._settings.cancel_grace_seconds,
                 limit=BATCH,
             )
-            await end_all(tx, self._outbox, self._bus, [_taken_back(item) for item in overdue])
+            await end_all(
+                tx,
+                self._outbox,
+                self._bus,
+                [_taken_back(item) for item in overdue],
+                poison_attempts=self._settings.poison_attempts,
+            )
         _report(overdue)
         return len(overdue)
 
