@@ -1,0 +1,7 @@
+"""The REST doors of tasks, by what they are about."""
+
+from litestar.types import ControllerRouterHandler
+
+from orchestra.features.tasks.rest import tasks
+
+routes: list[ControllerRouterHandler] = [*tasks.routes]
