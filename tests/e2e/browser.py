@@ -1,5 +1,6 @@
 """A person at the product: Chromium on a desktop or a phone, in either language and theme."""
 
+import re
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -98,6 +99,20 @@ class Person:
         """Until the newest answer is complete; returns it."""
         expect(self.answer).to_have_attribute("aria-busy", "false", timeout=ANSWER_MS)
         return self.answer_text
+
+
+# In the page: what is kept of the answer that it shows last.
+STORED_ANSWER = """async () => {
+    const id = location.pathname.split("/").pop();
+    const page = await (await fetch(`/api/conversations/${id}/messages`)).json();
+    return page.items.at(-1).content;
+}"""
+
+
+def words_of(text: str) -> str:
+    """The words without Markdown's signs, the targets of its links, and spaces."""
+    without_links = re.sub(r"\]\([^)]*\)", "]", text)
+    return re.sub(r"[^\w]", "", re.sub(r"^\s*\d+\.", "", without_links, flags=re.MULTILINE))
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from e2e.browser import PHONE, Person
+from e2e.browser import PHONE, STORED_ANSWER, Person, words_of
 from e2e.conftest import OpenWindow
 from playwright.sync_api import expect
 
@@ -48,21 +48,8 @@ def test_a_refresh_in_the_middle_loses_nothing(window: OpenWindow) -> None:
         ada.page.reload()
         after = ada.wait_for_end()
         stored = ada.page.evaluate(STORED_ANSWER)
-    assert _plain(after).startswith(_plain(before)[:40])
-    assert _plain(after) == _plain(stored)
-
-
-STORED_ANSWER = """async () => {
-    const id = location.pathname.split("/").pop();
-    const page = await (await fetch(`/api/conversations/${id}/messages`)).json();
-    return page.items.at(-1).content;
-}"""
-
-
-def _plain(text: str) -> str:
-    """The words without Markdown's signs, the targets of its links, and spaces."""
-    without_links = re.sub(r"\]\([^)]*\)", "]", text)
-    return re.sub(r"[^\w]", "", re.sub(r"^\s*\d+\.", "", without_links, flags=re.MULTILINE))
+    assert words_of(after).startswith(words_of(before)[:40])
+    assert words_of(after) == words_of(stored)
 
 
 def test_a_second_device_sees_the_same_answer_while_it_is_written(window: OpenWindow) -> None:

@@ -1,5 +1,6 @@
 """What was acknowledged survives the death of any part, and nobody has to reload the page."""
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -7,6 +8,8 @@ from typing import Any
 
 import pytest
 from e2e.agents import is_online, running, write_echo
+from e2e.browser import STORED_ANSWER, words_of
+from e2e.conftest import OpenWindow
 from e2e.feeds import Reader, reading
 from e2e.product import Product, wait_until
 
@@ -35,7 +38,9 @@ def _message(product: Product, message: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("victim", ["assistant", "control-plane", "api", "nats", "worker"])
+@pytest.mark.parametrize(
+    "victim", ["assistant", "control-plane", "api", "nats", "worker", "postgres", "gateway"]
+)
 def test_four_answers_complete_when_a_part_is_killed(product: Product, victim: str) -> None:
     wait_until(lambda: is_online(product, "chat"), seconds=60, what="the assistant is online")
     messages = [_ask(product) for _ in range(ANSWERS)]
@@ -56,6 +61,27 @@ def test_four_answers_complete_when_a_part_is_killed(product: Product, victim: s
     product.wait_restarted(victim, former)
     for reader, message in zip(readers, messages, strict=True):
         _assert_right(reader, _message(product, message))
+
+
+@pytest.mark.browser
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("victim", ["postgres", "gateway"])
+def test_a_page_shows_the_whole_answer_without_reload(
+    product: Product, window: OpenWindow, victim: str
+) -> None:
+    with window() as ada:
+        ada.go("/chat/new")
+        ada.page.evaluate("window.isTheSamePage = true")
+        ada.ask(QUESTION)
+        ada.page.wait_for_url(re.compile(r"/chat/[0-9a-f-]{36}$"))
+        ada.wait_for_words(40)
+        former = product.pid(victim)
+        product.kill(victim)
+        text = ada.wait_for_end()
+        product.wait_restarted(victim, former)
+        assert ada.page.evaluate("window.isTheSamePage") is True
+        kept = ada.page.evaluate(STORED_ANSWER)
+    assert words_of(text) == words_of(kept)
 
 
 def _assert_right(reader: Reader, message: dict[str, Any]) -> None:
