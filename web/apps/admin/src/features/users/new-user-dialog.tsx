@@ -1,10 +1,10 @@
 import { createUser, type NewUser } from "@ai-orchestra/api/endpoints/identity";
 import type { InvitedUser } from "@ai-orchestra/api/schema";
+import { Banner } from "@ai-orchestra/ui/banner";
 import { Button } from "@ai-orchestra/ui/button";
 import { Dialog } from "@ai-orchestra/ui/dialog";
 import { Input, Select } from "@ai-orchestra/ui/input";
-import { problemText } from "@ai-orchestra/ui/problem-text.ts";
-import { toast } from "@ai-orchestra/ui/toast";
+import { useSubmission } from "@ai-orchestra/ui/use-submission.ts";
 import { Trans, useLingui } from "@lingui/react/macro";
 import { useQueryClient } from "@tanstack/react-query";
 import { useState, type SubmitEvent } from "react";
@@ -28,20 +28,18 @@ export function NewUserDialog({ open, onClose }: { open: boolean; onClose: () =>
 function Form({ onCreated }: { onCreated: (user: InvitedUser) => void }) {
   const { t, i18n } = useLingui();
   const client = useQueryClient();
-  const [busy, setBusy] = useState(false);
-  const submit = async (event: SubmitEvent<HTMLFormElement>) => {
+  const { busy, problem, submit } = useSubmission();
+  const onSubmit = (event: SubmitEvent<HTMLFormElement>) => {
     event.preventDefault();
-    setBusy(true);
-    try {
-      onCreated(await createUser(readUser(new FormData(event.currentTarget))));
+    const user = readUser(new FormData(event.currentTarget));
+    void submit(async () => {
+      onCreated(await createUser(user));
       await client.invalidateQueries({ queryKey: ["users"] });
-    } catch (error) {
-      toast.error(problemText(error));
-      setBusy(false);
-    }
+    });
   };
   return (
-    <form onSubmit={(event) => void submit(event)} className="flex flex-col gap-5">
+    <form onSubmit={onSubmit} className="flex flex-col gap-5">
+      {problem ? <Banner tone="error">{problem}</Banner> : null}
       <Input label={t`User name`} name="username" autoComplete="off" autoCapitalize="none" spellCheck={false} maxLength={50} required autoFocus />
       <Input label={t`Display name (optional)`} name="display_name" autoComplete="off" maxLength={100} />
       <Select label={t`Role`} name="role" defaultValue="member" hint={t`Members chat and run tasks; viewers only look.`}>

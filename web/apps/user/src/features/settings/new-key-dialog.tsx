@@ -5,8 +5,7 @@ import { Banner } from "@ai-orchestra/ui/banner";
 import { Button } from "@ai-orchestra/ui/button";
 import { Dialog } from "@ai-orchestra/ui/dialog";
 import { Input, Select } from "@ai-orchestra/ui/input";
-import { problemText } from "@ai-orchestra/ui/problem-text.ts";
-import { toast } from "@ai-orchestra/ui/toast";
+import { useSubmission } from "@ai-orchestra/ui/use-submission.ts";
 import { Trans, useLingui } from "@lingui/react/macro";
 import { useQueryClient } from "@tanstack/react-query";
 import { useState, type SubmitEvent } from "react";
@@ -33,30 +32,18 @@ function Form({ onCreated }: { onCreated: (key: NewApiKey) => void }) {
   const { t } = useLingui();
   const client = useQueryClient();
   const permissions = useUser((user) => user.permissions);
-  const [busy, setBusy] = useState(false);
-  const submit = async (event: SubmitEvent<HTMLFormElement>) => {
+  const { busy, problem, submit } = useSubmission();
+  const onSubmit = (event: SubmitEvent<HTMLFormElement>) => {
     event.preventDefault();
-    const form = new FormData(event.currentTarget);
-    const days = Number(form.get("days"));
-    setBusy(true);
-    try {
-      const name = form.get("name");
-      onCreated(
-        await createKey({
-          name: typeof name === "string" ? name.trim() : "",
-          scopes: form.getAll("scope").filter((scope) => typeof scope === "string"),
-          ...(days > 0 ? { expires_in_days: days } : {}),
-        }),
-      );
+    const key = readKey(new FormData(event.currentTarget));
+    void submit(async () => {
+      onCreated(await createKey(key));
       await client.invalidateQueries({ queryKey: ["keys"] });
-    } catch (error) {
-      toast.error(problemText(error));
-    } finally {
-      setBusy(false);
-    }
+    });
   };
   return (
-    <form onSubmit={(event) => void submit(event)} className="flex flex-col gap-5">
+    <form onSubmit={onSubmit} className="flex flex-col gap-5">
+      {problem ? <Banner tone="error">{problem}</Banner> : null}
       <Input label={t`Name`} name="name" placeholder={t`For example: nightly report`} maxLength={100} required autoFocus />
       <Select label={t`Valid for`} name="days" defaultValue="90">
         <option value="30">{t`30 days`}</option>
@@ -82,6 +69,16 @@ function Form({ onCreated }: { onCreated: (key: NewApiKey) => void }) {
       </Button>
     </form>
   );
+}
+
+function readKey(form: FormData) {
+  const name = form.get("name");
+  const days = Number(form.get("days"));
+  return {
+    name: typeof name === "string" ? name.trim() : "",
+    scopes: form.getAll("scope").filter((scope) => typeof scope === "string"),
+    ...(days > 0 ? { expires_in_days: days } : {}),
+  };
 }
 
 function ShownOnce({ created, onDone }: { created: NewApiKey; onDone: () => void }) {

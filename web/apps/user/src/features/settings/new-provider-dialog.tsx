@@ -1,10 +1,11 @@
 import { createProvider, type NewProvider } from "@ai-orchestra/api/endpoints/providers";
 import type { ProviderKind } from "@ai-orchestra/api/schema";
+import { Banner } from "@ai-orchestra/ui/banner";
 import { Button } from "@ai-orchestra/ui/button";
 import { Dialog } from "@ai-orchestra/ui/dialog";
 import { Input, PasswordInput, Select } from "@ai-orchestra/ui/input";
-import { problemText } from "@ai-orchestra/ui/problem-text.ts";
 import { toast } from "@ai-orchestra/ui/toast";
+import { useSubmission } from "@ai-orchestra/ui/use-submission.ts";
 import { Trans, useLingui } from "@lingui/react/macro";
 import { useQueryClient } from "@tanstack/react-query";
 import { useState, type SubmitEvent } from "react";
@@ -25,23 +26,21 @@ function Form({ onDone }: { onDone: () => void }) {
   const { t } = useLingui();
   const client = useQueryClient();
   const [kind, setKind] = useState<ProviderKind>("openai");
-  const [busy, setBusy] = useState(false);
-  const submit = async (event: SubmitEvent<HTMLFormElement>) => {
+  const { busy, problem, submit } = useSubmission();
+  const add = async (provider: NewProvider) => {
+    await createProvider(provider);
+    await Promise.all([client.invalidateQueries({ queryKey: ["providers"] }), client.invalidateQueries({ queryKey: ["models"] })]);
+    toast.success(t`The provider was added. Test its connection next.`);
+    onDone();
+  };
+  const onSubmit = (event: SubmitEvent<HTMLFormElement>) => {
     event.preventDefault();
-    setBusy(true);
-    try {
-      await createProvider(readProvider(new FormData(event.currentTarget), kind));
-      await Promise.all([client.invalidateQueries({ queryKey: ["providers"] }), client.invalidateQueries({ queryKey: ["models"] })]);
-      toast.success(t`The provider was added. Test its connection next.`);
-      onDone();
-    } catch (error) {
-      toast.error(problemText(error));
-    } finally {
-      setBusy(false);
-    }
+    const provider = readProvider(new FormData(event.currentTarget), kind);
+    void submit(() => add(provider));
   };
   return (
-    <form onSubmit={(event) => void submit(event)} className="flex flex-col gap-5">
+    <form onSubmit={onSubmit} className="flex flex-col gap-5">
+      {problem ? <Banner tone="error">{problem}</Banner> : null}
       <Select
         label={t`Kind`}
         value={kind}
@@ -53,7 +52,16 @@ function Form({ onDone }: { onDone: () => void }) {
         <option value="openai">{t`OpenAI or compatible`}</option>
         <option value="anthropic">Anthropic</option>
       </Select>
-      <Input label={t`Name`} name="name" placeholder={kind === "openai" ? "OpenAI" : "Anthropic"} maxLength={50} required />
+      <Input
+        label={t`Name`}
+        name="name"
+        placeholder={kind}
+        hint={t`Lower-case letters, digits and . _ - only: it begins the names of its models.`}
+        autoCapitalize="none"
+        spellCheck={false}
+        maxLength={50}
+        required
+      />
       <Input label={t`Base URL (optional)`} name="base_url" type="url" placeholder={USUAL_URL[kind]} spellCheck={false} />
       <PasswordInput label={t`API key`} name="api_key" autoComplete="off" showLabel={t`Show the key`} hint={t`Stored encrypted; only its last 4 characters are shown again.`} />
       <Button type="submit" busy={busy} className="self-end">
