@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
-from typing import Any, cast
 
 from chaos.evidence import AttemptRow, Evidence, TaskRow
 from chaos.journal import Effect, Memory, Seen, Try
@@ -149,8 +148,7 @@ def _i3_result(task: TaskRow, rows: list[AttemptRow]) -> Iterator[Violation]:
     """Our handlers say in their result under which epoch they ran: it has to be the last lease."""
     if task.state != "succeeded":
         return
-    result = cast("dict[str, Any]", task.result) if isinstance(task.result, dict) else {}
-    said = result.get("epoch")
+    said = (task.result or {}).get("epoch")
     if not rows or said != rows[-1].epoch or said != task.epoch:
         yield Violation("I3", f"{task.id} at epoch {task.epoch} has the result of epoch {said}")
     elif rows[-1].outcome != "succeeded":

@@ -27,7 +27,7 @@ class TaskRow:
     epoch: int
     attempt: int
     max_attempts: int
-    result: Any
+    result: dict[str, Any] | None
     error_code: str
 
 
@@ -127,6 +127,6 @@ def _task(row: Any) -> TaskRow:
         epoch=row["epoch"],
         attempt=row["attempt"],
         max_attempts=row["max_attempts"],
-        result=None if row["result"] is None else msgspec.json.decode(row["result"]),
+        result=msgspec.json.decode(row["result"] or "null", type=dict[str, Any] | None),
         error_code=row["error_code"],
     )

@@ -119,6 +119,10 @@ class Product:
         """`kill -9` of one program; the supervisor starts it again."""
         _kill_group(self.pid(name))
 
+    def ask_to_stop(self, name: str) -> None:
+        """SIGTERM to one program, as a deployment does; the supervisor starts it again."""
+        os.kill(self.pid(name), signal.SIGTERM)
+
     def wait_restarted(self, name: str, former: int, *, seconds: float = 30) -> None:
         """Until the supervisor has started `name` again and it is ready."""
 

@@ -1,0 +1,92 @@
+"""The agent of a chaos run, in a process that faults kill and stop. Run as `python -m chaos.agent`.
+
+Every effect is noted with the key that the handler was given, so that doubled ones can be told
+from repeated attempts. What a task does is said by the `kind` in its input.
+"""
+
+import asyncio
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from orchestra_sdk import Agent, Context, TaskError
+
+from chaos.journal import Effect, Journal
+
+NAME, QUEUE, LEDGER = os.environ["CHAOS_AGENT"], os.environ["CHAOS_QUEUE"], "CHAOS_LEDGER"
+# An agent that shall be an hour ahead or behind: the shift of its clock, in seconds.
+SHIFT = float(os.environ.get("CHAOS_CLOCK_SHIFT", "0"))
+TOKENS, TOKEN_SECONDS = 40, 0.05
+HUGE_TEXT = "x" * 1_000_000
+MEMORY_STEP = 64 * 2**20
+
+if SHIFT:  # before the SDK asks for the time for the first time
+    _real, _real_ns = time.time, time.time_ns
+    time.time = lambda: _real() + SHIFT
+    time.time_ns = lambda: _real_ns() + int(SHIFT * 1e9)
+
+agent = Agent(NAME, slots=int(os.environ.get("CHAOS_SLOTS", "8")), grace_seconds=2.0)
+_ledger = Journal(Path(os.environ[LEDGER]))
+
+
+@agent.task(QUEUE)
+async def work(ctx: Context, input: dict[str, Any]) -> dict[str, Any]:
+    """Does what its kind says, notes the effect, and tells under which lease it ran."""
+    match input["kind"]:
+        case "slow":
+            await _type_out(ctx)
+        case "flaky" if ctx.attempt == 1:
+            raise TaskError("The first attempt breaks.", code="flaky", retryable=True)
+        case "fails":
+            raise TaskError("It cannot be done.", code="hopeless", retryable=False)
+        case "cancelled":
+            await asyncio.sleep(30)
+        case "poison":
+            await _misbehave(ctx, input["poison"])
+        case _:
+            pass
+    _note(ctx, input["submission"])
+    return {"submission": input["submission"], "epoch": ctx.epoch}
+
+
+async def _type_out(ctx: Context) -> None:
+    for number in range(TOKENS):
+        await ctx.emit(f"{number} ")
+        await asyncio.sleep(TOKEN_SECONDS)
+
+
+async def _misbehave(ctx: Context, how: str) -> None:
+    """What a task may do to its agent."""
+    match how:
+        case "crash":
+            os._exit(1)
+        case "memory":
+            hoard: list[bytearray] = []
+            while True:
+                hoard.append(bytearray(b"x" * MEMORY_STEP))
+        case "endless":
+            await asyncio.Event().wait()
+        case "huge":
+            for _ in range(100):
+                await ctx.emit(HUGE_TEXT)
+            raise TaskError("Enough said.", code="huge", retryable=False)
+        case _:
+            raise TaskError(f"What is {how}?", code="unknown_poison")
+
+
+def _note(ctx: Context, submission: int) -> None:
+    effect = Effect(
+        submission=submission,
+        key=ctx.idempotency_key,
+        task_id=ctx.task_id,
+        epoch=ctx.epoch,
+        attempt=ctx.attempt,
+        agent=NAME,
+        at=time.time() - SHIFT,
+    )
+    _ledger.write(effect)
+
+
+if __name__ == "__main__":
+    agent.run()

@@ -1,0 +1,26 @@
+"""What a fault is."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from chaos.load import ORDINARY
+from chaos.stage import Size, Stage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One line of the fault matrix.
+
+    `run` breaks and heals while the load is on. `prepare` is called before agents start. With
+    `settings` the fault needs a product of its own. `is_short`: it is one of those that CI runs.
+    """
+
+    name: str
+    about: str
+    run: Callable[[Stage], None]
+    prepare: Callable[[Stage], None] = lambda _stage: None
+    settings: Mapping[str, str] = field(default_factory=dict[str, str])
+    kinds: Mapping[str, int] = field(default_factory=lambda: ORDINARY)
+    size: Size = field(default_factory=Size)
+    is_short: bool = False
+    own_product: bool = False

@@ -1,0 +1,83 @@
+"""Our own processes die, one by one, all at once, and one after the other."""
+
+from chaos.faults.fault import Fault
+from chaos.stage import Stage
+
+RESTART_SECONDS = 60.0
+
+
+def _kill(stage: Stage, name: str) -> None:
+    former = stage.product.pid(name)
+    stage.product.kill(name)
+    stage.product.wait_restarted(name, former, seconds=RESTART_SECONDS)
+
+
+def _kill_control_plane(stage: Stage) -> None:
+    for share in (0.2, 0.6):
+        stage.wait_for_load(share, share + 0.2)
+        _kill(stage, "control-plane")
+
+
+def _kill_worker(stage: Stage) -> None:
+    for share in (0.2, 0.6):
+        stage.wait_for_load(share, share + 0.2)
+        _kill(stage, "worker")
+
+
+def _kill_api(stage: Stage) -> None:
+    stage.wait_for_load(0.2, 0.6)
+    with stage.api_may_fail():
+        _kill(stage, "api")
+
+
+def _kill_gateway(stage: Stage) -> None:
+    stage.wait_for_load(0.2, 0.6)
+    with stage.api_may_fail():
+        _kill(stage, "gateway")
+
+
+def _kill_everything(stage: Stage) -> None:
+    stage.wait_for_load(0.2, 0.6)
+    with stage.api_may_fail(after=2.0):
+        stage.product.kill_everything()
+        stage.product.start()
+
+
+def _rolling_restart(stage: Stage) -> None:
+    """Each process is asked to stop, as a deployment does, and the next follows."""
+    stage.wait_for_load(0.1, 0.3)
+    for name in ("worker", "control-plane"):
+        _restart(stage, name)
+    with stage.api_may_fail():
+        _restart(stage, "api")
+
+
+def _restart(stage: Stage, name: str) -> None:
+    former = stage.product.pid(name)
+    stage.product.ask_to_stop(name)
+    stage.product.wait_restarted(name, former, seconds=RESTART_SECONDS)
+
+
+FAULTS = (
+    Fault(
+        name="kill-control-plane",
+        about="kill -9 of the control plane, twice",
+        run=_kill_control_plane,
+        is_short=True,
+    ),
+    Fault(
+        name="kill-worker", about="kill -9 of the worker, twice", run=_kill_worker, is_short=True
+    ),
+    Fault(name="kill-api", about="kill -9 of the api", run=_kill_api, is_short=True),
+    Fault(name="kill-gateway", about="kill -9 of the gateway", run=_kill_gateway, is_short=True),
+    Fault(
+        name="kill-everything",
+        about="kill -9 of all processes and engines at once, then a start",
+        run=_kill_everything,
+    ),
+    Fault(
+        name="rolling-restart",
+        about="worker, control plane and api are asked to stop, one after the other",
+        run=_rolling_restart,
+    ),
+)
