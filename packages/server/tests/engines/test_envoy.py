@@ -16,12 +16,14 @@ import pytest
 import yaml
 from orchestra.engines import binaries, certificates, envoy
 from orchestra.engines.address import Address, accepts, answers, loopback
+from orchestra.engines.envoy import limits
 from orchestra.engines.process import Command, free_port
 from orchestra.engines.testing import Running, wait_until
 from orchestra.foundation import clock
 
 BACKEND = Path(__file__).with_name("gateway_backend.py")
 LIMIT = 100_000
+SIGN_INS, SUBMITS = 6, 5
 
 
 @dataclass(frozen=True)
@@ -153,6 +155,46 @@ def test_an_api_that_is_away_is_a_problem_that_says_when_to_come_back(gateway: G
     assert answer.json()["code"] == "unavailable"
 
 
+def test_one_client_signs_in_only_so_often_and_hinders_no_other(gateway: Gateway) -> None:
+    login = f"{gateway.http}/api/auth/login"
+    with _client("127.0.0.2") as eager, _client("127.0.0.3") as calm:
+        allowed = [eager.post(login, json={}).status_code for _ in range(SIGN_INS)]
+        refused = eager.post(f"{gateway.http}/api/auth/setup", json={})
+        assert calm.post(login, json={}).status_code == 200
+        assert eager.get(f"{gateway.http}/api/me").status_code == 200
+    assert allowed == [200] * SIGN_INS
+    assert (refused.status_code, refused.headers["retry-after"]) == (429, "10")
+    assert refused.headers["content-type"] == "application/problem+json"
+    assert refused.json()["code"] == "rate_limited"
+
+
+def test_submits_are_counted_together_and_go_on_in_a_moment(gateway: Gateway) -> None:
+    paths = ("/api/tasks", "/api/tasks/batch", "/api/conversations/1/messages")
+    with _client("127.0.0.4") as eager:
+
+        def submit(path: str) -> httpx.Response:
+            return eager.post(f"{gateway.http}{path}", json={})
+
+        refused = next(answer for path in paths * 20 if (answer := submit(path)).status_code != 200)
+        assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
+        assert eager.get(f"{gateway.http}/api/tasks").status_code == 200
+        assert wait_until(lambda: submit("/api/tasks").status_code == 200, seconds=5)
+
+
+def test_an_agent_that_submits_too_often_is_told_so_in_its_own_language(gateway: Gateway) -> None:
+    url = f"{gateway.http}/ai_orchestra.v2.ModernAgentService/AssignTask"
+    headers = {"content-type": "application/grpc"}
+    with _client("127.0.0.5") as eager, ThreadPoolExecutor(max_workers=20) as many:
+        asked = [many.submit(eager.post, url, headers=headers) for _ in range(4 * SUBMITS)]
+        statuses = [answer.result(timeout=15).headers["grpc-status"] for answer in asked]
+    assert "8" in statuses, "RESOURCE_EXHAUSTED"
+
+
+def _client(address: str) -> httpx.Client:
+    """Somebody who connects from there: all of 127.0.0.0/8 is this machine."""
+    return httpx.Client(transport=httpx.HTTPTransport(local_address=address), timeout=15)
+
+
 def _headers_seen(gateway: Gateway, headers: dict[str, str]) -> dict[str, str]:
     return httpx.get(f"{gateway.http}/x", headers=headers).raise_for_status().json()["headers"]
 
@@ -167,7 +209,9 @@ def _plan(directory: Path) -> envoy.Plan:
         admin_socket=directory / "admin.sock",
         access_log=directory / "logs" / "access.log",
         max_request_bytes=LIMIT,
-        workers=1,
+        workers=2,
+        sign_ins=limits.sign_in(per_minute=SIGN_INS),
+        submits=limits.submit(per_second=SUBMITS),
     )
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from orchestra.foundation import settings
-from orchestra.foundation.settings import BadSetting
+from orchestra.foundation.settings import BadSetting, Settings
 
 
 def test_an_argument_beats_the_environment_which_beats_the_file(tmp_path: Path) -> None:
@@ -66,3 +66,9 @@ def test_two_instances_have_two_runtime_directories(tmp_path: Path) -> None:
     two = settings.load({"data_dir": tmp_path / "two"}, {})
     assert one.runtime_dir != two.runtime_dir
     assert len(str(one.runtime_dir)) < 60
+
+
+def test_a_lease_that_one_late_heartbeat_ends_is_warned_of() -> None:
+    [warning] = Settings(lease_seconds=3, heartbeat_seconds=2).warnings
+    assert "lease_seconds (3)" in warning
+    assert Settings(lease_seconds=4, heartbeat_seconds=2).warnings == ()

@@ -56,6 +56,17 @@ def test_up_names_a_port_that_is_taken_and_the_option_to_change_it(
     assert "--http-port" in result.stderr
 
 
+def test_up_and_the_doctor_warn_of_leases_shorter_than_two_heartbeats(
+    tmp_path: Path, taken_port: int
+) -> None:
+    short = {"ORCHESTRA_LEASE_SECONDS": "1", "ORCHESTRA_HEARTBEAT_SECONDS": "2"}
+    result = orchestra("up", "--data-dir", str(tmp_path), "--http-port", str(taken_port), **short)
+    assert result.stderr.startswith("warning: lease_seconds (1) is less than two heartbeats")
+    checked = orchestra("doctor", "--json", "--data-dir", str(tmp_path), **short)
+    [finding] = [item for item in json.loads(checked.stdout) if item["name"] == "settings"]
+    assert finding["good"] is False
+
+
 def test_up_in_the_background_says_the_same(tmp_path: Path, taken_port: int) -> None:
     result = orchestra(
         "up", "--detach", "--data-dir", str(tmp_path), "--http-port", str(taken_port)

@@ -160,6 +160,12 @@ class Settings:
     keep_unused_blob_hours: float = _setting(
         24.0, "how long a blob is kept that no task refers to", low=0.0001, high=8760
     )
+    sign_ins_per_minute: int = _setting(
+        120, "sign-ins and enrolments of one client address; 0: any number", low=0, high=1_000_000
+    )
+    submits_per_second: int = _setting(
+        2_000, "submits of one client address, a batch as one; 0: any number", low=0, high=1_000_000
+    )
 
     login_idle_hours: float = _setting(
         168.0, "a login ends when unused for so long", low=0.01, high=8760
@@ -196,6 +202,18 @@ class Settings:
     def local_url(self) -> str:
         """How programs on this machine reach it, for whom no certificate has to be trusted."""
         return f"http://localhost:{self.http_port}"
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is allowed and hardly meant, each in a sentence."""
+        found: list[str] = []
+        if self.lease_seconds < 2 * self.heartbeat_seconds:
+            found.append(
+                f"lease_seconds ({self.lease_seconds:g}) is less than two heartbeats of "
+                f"{self.heartbeat_seconds:g} s: one late report, and an agent at work loses its "
+                "tasks. Raise lease_seconds or lower heartbeat_seconds."
+            )
+        return tuple(found)
 
     @property
     def keys_dir(self) -> Path:

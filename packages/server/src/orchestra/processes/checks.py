@@ -56,6 +56,7 @@ def run_all(settings: Settings) -> list[Finding]:
         *_ports(settings),
         _open_files(),
         _clock(),
+        *_settings(settings),
     ]
 
 
@@ -166,6 +167,13 @@ def _clock() -> Finding:
     return Finding(
         "clock", good=False, sentence=f"it says {now:%Y-%m-%d}", fix="Set the machine's clock."
     )
+
+
+def _settings(settings: Settings) -> list[Finding]:
+    return [
+        Finding("settings", good=False, sentence=warning, fix="See `orchestra settings`.")
+        for warning in settings.warnings
+    ]
 
 
 def _nearest(path: Path) -> Path:

@@ -52,6 +52,8 @@ def command(argv: list[str]) -> int:
     """Serve agents: their streams, their tasks, their health."""
     settings = load()
     telemetry.configure("control-plane", settings)
+    for warning in settings.warnings:
+        log.warning(warning)
     return serving.run(_main(settings))
 
 

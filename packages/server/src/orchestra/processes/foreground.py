@@ -21,6 +21,8 @@ def start(settings: Settings, *, as_json: bool) -> int:
     """Runs until a signal; raises OrchestraError when the instance cannot be started."""
     os.umask(0o077)
     _allow_many_files()
+    for warning in settings.warnings:
+        terminal.say(f"warning: {warning}")
     instance.make_data_directory(settings)
     with leftovers.exclusive(settings):
         former = record.read(settings)

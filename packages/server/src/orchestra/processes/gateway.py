@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from orchestra.engines import certificates, envoy
 from orchestra.engines.address import Address
+from orchestra.engines.envoy import limits
 from orchestra.engines.process import make_directory
 from orchestra.foundation.settings import Settings
 from orchestra.processes import terminal
@@ -47,6 +48,8 @@ def prepare(settings: Settings) -> envoy.Envoy:
         access_log=settings.data_dir / "logs" / "access.log",
         max_request_bytes=settings.max_request_bytes,
         workers=min(os.cpu_count() or 1, MOST_WORKERS),
+        sign_ins=limits.sign_in(per_minute=settings.sign_ins_per_minute),
+        submits=limits.submit(per_second=settings.submits_per_second),
     )
     return envoy.prepare(settings.data_dir / "envoy", plan)
 

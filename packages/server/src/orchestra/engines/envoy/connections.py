@@ -2,6 +2,7 @@
 of our own, and the access log.
 """
 
+from orchestra.engines.envoy.limits import rate_filter
 from orchestra.engines.envoy.plan import Plan
 from orchestra.engines.envoy.routes import route_configuration
 from orchestra.engines.envoy.typed import Config, typed
@@ -23,14 +24,14 @@ STREAM_WINDOW_BYTES = 256 * 1024
 CONNECTION_WINDOW_BYTES = 1024 * 1024
 
 GRPC_TYPE = "application/grpc"
+TOO_MANY = "Too many requests from this address; Retry-After says when to try again."
 UNAVAILABLE = "The service is starting or away; try again in a moment."
 
 
 def connections(plan: Plan, name: str, codec: str, response_headers: Config) -> Config:
     kind = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
-    routes = route_configuration(
-        max_request_bytes=plan.max_request_bytes, response_headers=response_headers
-    )
+    routes = route_configuration(plan, response_headers=response_headers)
+    limits = [rate_filter(limit) for limit in (plan.sign_ins, plan.submits) if limit]
     protocol: Config = (
         {"http3_protocol_options": {}} if codec == "HTTP3" else {"http2_protocol_options": _http2()}
     )
@@ -41,7 +42,7 @@ def connections(plan: Plan, name: str, codec: str, response_headers: Config) -> 
         **_trust(),
         **_bounds(),
         "route_config": routes,
-        "http_filters": [_compressor(), _router()],
+        "http_filters": [*limits, _compressor(), _router()],
         "local_reply_config": _own_answers(),
         "access_log": [_access_log(plan)],
     }
@@ -133,8 +134,12 @@ def _own_answers() -> Config:
         "headers_to_add": [{"header": {"key": "retry-after", "value": "2"}}],
         "body_format_override": _problem(UNAVAILABLE, code="unavailable"),
     }
+    too_many = {
+        "filter": {"status_code_filter": {"comparison": {"op": "EQ", "value": _runtime(429)}}},
+        "body_format_override": _problem(TOO_MANY, code="rate_limited"),
+    }
     return {
-        "mappers": [agents, unavailable],
+        "mappers": [agents, unavailable, too_many],
         "body_format": _problem("%LOCAL_REPLY_BODY%", code="gateway"),
     }
 

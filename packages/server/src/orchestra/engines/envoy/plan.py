@@ -7,6 +7,7 @@ from pathlib import Path
 
 from orchestra.engines.address import Address
 from orchestra.engines.certificates import Certificate
+from orchestra.engines.envoy.limits import RateLimit
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,8 @@ class Plan:
     access_log: Path
     max_request_bytes: int
     workers: int
+    sign_ins: RateLimit | None = None
+    submits: RateLimit | None = None
 
 
 @functools.cache

@@ -1,8 +1,20 @@
 """Which path goes where, how long it may take, and what is tried again."""
 
+from collections.abc import Sequence
+
+from orchestra.engines.envoy.limits import RateLimit, on_route
+from orchestra.engines.envoy.plan import Plan
 from orchestra.engines.envoy.typed import Config, typed
 
 GRPC_PREFIXES = ("/ai_orchestra.v2.ModernAgentService/", "/grpc.health.v1.Health/")
+ASSIGN_TASK = "/ai_orchestra.v2.ModernAgentService/AssignTask"
+SIGN_IN_PATHS = ("/api/auth/login", "/api/auth/link", "/api/auth/setup", "/api/agents/enrol")
+SUBMIT_MATCHES: tuple[Config, ...] = (
+    {"path": "/api/tasks"},
+    {"path": "/api/tasks/batch"},
+    {"safe_regex": {"regex": "/api/conversations/[^/]+/messages(/.*)?"}},
+    {"safe_regex": {"regex": "/api/(workflows|schedules)/[^/]+/runs?"}},
+)
 # Answers that last as long as somebody listens: feeds, and models while they write.
 STREAM_MATCHES: tuple[Config, ...] = (
     {"path": "/api/events/stream"},
@@ -18,7 +30,7 @@ OTHER_HOST_KIND = "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPr
 LARGEST_INTEGER = 2**63 - 1
 
 
-def route_configuration(*, max_request_bytes: int, response_headers: Config) -> Config:
+def route_configuration(plan: Plan, *, response_headers: Config) -> Config:
     """One virtual host for every name: which hosts are allowed is the api's to say."""
     return {
         "name": "doors",
@@ -26,19 +38,22 @@ def route_configuration(*, max_request_bytes: int, response_headers: Config) -> 
             {
                 "name": "all",
                 "domains": ["*"],
-                "routes": _routes(max_request_bytes),
+                "routes": _routes(plan),
                 "response_headers_to_add": _headers(response_headers),
             }
         ],
     }
 
 
-def _routes(max_request_bytes: int) -> list[Config]:
+def _routes(plan: Plan) -> list[Config]:
     return [
+        {"match": {"path": ASSIGN_TASK}, "route": {**_agents(), **on_route(plan.submits)}},
         *({"match": {"prefix": prefix}, "route": _agents()} for prefix in GRPC_PREFIXES),
-        _too_large(max_request_bytes),
+        _too_large(plan.max_request_bytes),
         *({"match": {"path": path}, "route": _probe()} for path in PROBE_PATHS),
         *({"match": match, "route": _stream()} for match in STREAM_MATCHES),
+        *_limited([{"path": path} for path in SIGN_IN_PATHS], plan.sign_ins),
+        *_limited(SUBMIT_MATCHES, plan.submits),
         {
             "match": {"prefix": "/", "headers": [_safe_method()]},
             "route": _request(retry_on=SAFE_RETRIES),
@@ -63,6 +78,13 @@ def _stream() -> Config:
 
 def _probe() -> Config:
     return {"cluster": "api", "timeout": f"{PROBE_SECONDS}s"}
+
+
+def _limited(matches: Sequence[Config], limit: RateLimit | None) -> list[Config]:
+    """What is posted there; to read the same paths costs little."""
+    route = {**_request(retry_on=RETRIES), **on_route(limit)}
+    post = {"name": ":method", "string_match": {"exact": "POST"}}
+    return [{"match": {**match, "headers": [post]}, "route": route} for match in matches]
 
 
 def _request(*, retry_on: str) -> Config:
