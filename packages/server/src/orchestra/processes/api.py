@@ -23,6 +23,7 @@ from orchestra.features.identity import REVOKED, Identity
 from orchestra.features.identity import rest as identity_rest
 from orchestra.features.providers import Providers
 from orchestra.features.providers import rest as providers_rest
+from orchestra.features.schedules import rest as schedules_rest
 from orchestra.features.tasks import Submitter, SystemMetrics, is_current_run, snapshot_source
 from orchestra.features.tasks import rest as tasks_rest
 from orchestra.foundation import telemetry, web
@@ -46,6 +47,7 @@ ROUTES: Sequence[ControllerRouterHandler] = (
     *providers_rest.routes,
     *agents_rest.routes,
     *tasks_rest.routes,
+    *schedules_rest.routes,
     *chat_rest.routes,
 )
 

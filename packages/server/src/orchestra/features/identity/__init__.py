@@ -11,6 +11,7 @@ from orchestra.features.identity.service.authenticator import (
     AgentKeyCheck,
     Identity,
     RunCheck,
+    acting_for,
 )
 from orchestra.features.identity.service.links import first_admin_link
 from orchestra.features.identity.service.secrets import MintedKey, ParsedKey, mint_key, parse_key
@@ -23,6 +24,7 @@ __all__ = [
     "MintedKey",
     "ParsedKey",
     "RunCheck",
+    "acting_for",
     "ensure_local_key",
     "first_admin_link",
     "mint_key",

@@ -6,6 +6,7 @@ the lease under which it is made. This package must not know what a conversation
 
 from orchestra.features.tasks.jobs import FinishDelivery, OnTaskFinished
 from orchestra.features.tasks.repository.reading import TaskFilter
+from orchestra.features.tasks.schemas import TaskRequest
 from orchestra.features.tasks.service.cancelling import cancel
 from orchestra.features.tasks.service.metrics import SystemMetrics
 from orchestra.features.tasks.service.plane import Plane
@@ -18,6 +19,7 @@ from orchestra.features.tasks.service.reading import (
 )
 from orchestra.features.tasks.service.submit import Submitter
 from orchestra.features.tasks.service.upkeep import Upkeep
+from orchestra.features.tasks.service.validation import prepare
 from orchestra.features.tasks.types import (
     NewTask,
     Priority,
@@ -28,7 +30,7 @@ from orchestra.features.tasks.types import (
     TaskState,
 )
 
-find_tasks, visible_task = find, visible
+find_tasks, visible_task, check_task = find, visible, prepare
 
 __all__ = [
     "FinishDelivery",
@@ -42,10 +44,12 @@ __all__ = [
     "TaskFilter",
     "TaskId",
     "TaskProblem",
+    "TaskRequest",
     "TaskSnapshot",
     "TaskState",
     "Upkeep",
     "cancel",
+    "check_task",
     "find_tasks",
     "is_current_run",
     "snapshot_source",

@@ -76,6 +76,7 @@ SCHEDULES = (
     )
     """,
     "CREATE INDEX schedules_of_user ON schedules (user_id, id DESC)",
+    "CREATE UNIQUE INDEX schedules_name ON schedules (user_id, name)",
     "CREATE INDEX schedules_due ON schedules (wake_at) WHERE wake_at IS NOT NULL",
     "CREATE INDEX schedules_task ON schedules (last_task_id) WHERE last_task_id IS NOT NULL",
 )

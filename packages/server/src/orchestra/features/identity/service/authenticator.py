@@ -200,6 +200,14 @@ class _Cache:
             del self._entries[key]
 
 
+async def acting_for(tx: Transaction, user_id: uuid.UUID) -> Actor | None:
+    """Ourselves in the name of a person, with that person's rights; None if there is none."""
+    user = await repository.user_by_id(tx, user_id)
+    if user is None or user.status != "active":
+        return None
+    return _actor(ActorKind.SYSTEM, "system", user, ROLE_PERMISSIONS[user.role])
+
+
 def login_actor(user: User, login_id: uuid.UUID, *, ip: str = "") -> Actor:
     """The person behind a login."""
     actor = _actor(ActorKind.USER, str(login_id), user, ROLE_PERMISSIONS[user.role])

@@ -1,0 +1,1 @@
+"""Schedules: their times, their keeping, their firing."""
