@@ -5,11 +5,14 @@ frozen by a test; every module with an underscore is private.
 """
 
 from orchestra_sdk._agent import Agent
+from orchestra_sdk._children import Child, ChildOptions
 from orchestra_sdk._context import Context, SyncContext
 from orchestra_sdk._enrolment import enroll
 from orchestra_sdk._errors import (
     AccessDenied,
     AgentError,
+    ApprovalExpired,
+    ChildFailed,
     EnrolmentFailed,
     InvalidInput,
     LoadFailed,
@@ -20,11 +23,17 @@ from orchestra_sdk._errors import (
     TaskError,
 )
 from orchestra_sdk._loading import load
+from orchestra_sdk._steps import Approval
 
 __all__ = [
     "AccessDenied",
     "Agent",
     "AgentError",
+    "Approval",
+    "ApprovalExpired",
+    "Child",
+    "ChildFailed",
+    "ChildOptions",
     "Context",
     "EnrolmentFailed",
     "InvalidInput",

@@ -6,15 +6,20 @@
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from orchestra_protocol import agent_pb2 as pb
 
 from orchestra_sdk import _values
+from orchestra_sdk._bridge import Bridge, ThreadBridge
+from orchestra_sdk._durable import Durable, PlainDurable
 from orchestra_sdk._errors import TaskCancelled
 from orchestra_sdk._outbox import Outbox
 from orchestra_sdk._run import Run
+from orchestra_sdk._steps import Steps
+from orchestra_sdk._waits import LoopBridge
 
 _PIECE = 16 * 1024  # characters; a longer text is sent as several events, to fit any message limit
 _MAX_LOG_CHARACTERS = 16 * 1024
@@ -22,13 +27,24 @@ _MAX_LOG_FIELDS = 64
 _LEVELS = ("debug", "info", "warning", "error")
 
 
+@dataclass(frozen=True)
+class Limits:
+    """What the server told the agent when it registered, always the latest."""
+
+    model_base_url: Callable[[], str]
+    max_message_bytes: Callable[[], int]
+
+
 class _TaskView:
     """The facts of the task, and its log, which never waits."""
 
-    def __init__(self, run: Run, outbox: Outbox, model_base_url: Callable[[], str]) -> None:
+    _bridge: Callable[[Run, Outbox], Bridge]
+
+    def __init__(self, run: Run, outbox: Outbox, limits: Limits) -> None:
         self._run = run
         self._outbox = outbox
-        self._model_base_url = model_base_url
+        self._limits = limits
+        self._steps = Steps(run, type(self)._bridge(run, outbox), limits.max_message_bytes)
 
     @property
     def task_id(self) -> str:
@@ -66,6 +82,11 @@ class _TaskView:
         return self._run.assignment.submitter
 
     @property
+    def parent_id(self) -> str:
+        """Id of the task whose child this is, empty for one that people or programs submitted."""
+        return self._run.assignment.parent_id
+
+    @property
     def trace_parent(self) -> str:
         """W3C trace context of the task, for spans of your own."""
         return self._run.assignment.trace_parent
@@ -73,7 +94,7 @@ class _TaskView:
     @property
     def model_base_url(self) -> str:
         """Base address of the OpenAI-compatible model API, e.g. `http://127.0.0.1:8080/v1`."""
-        return self._model_base_url()
+        return self._limits.model_base_url()
 
     @property
     def run_token(self) -> str:
@@ -106,8 +127,10 @@ class _TaskView:
         self._outbox.append(self._run, pb.AgentEvent(log=line), waiter=_nothing)
 
 
-class Context(_TaskView):
+class Context(_TaskView, Durable):
     """The task as an async handler sees it."""
+
+    _bridge = LoopBridge
 
     async def emit(self, text: str) -> None:
         """Send a piece of the answer; waits while the server is behind."""
@@ -133,8 +156,10 @@ class Context(_TaskView):
         await asyncio.sleep(0)
 
 
-class SyncContext(_TaskView):
+class SyncContext(_TaskView, PlainDurable):
     """The task as a plain function sees it."""
+
+    _bridge = ThreadBridge
 
     def emit(self, text: str) -> None:
         """Send a piece of the answer; waits while the server is behind.

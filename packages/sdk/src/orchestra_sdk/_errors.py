@@ -8,10 +8,12 @@ AgentError
 ├── EnrolmentFailed    the one-time token was not exchanged for a credential
 ├── LoadFailed         a file does not hold exactly one agent
 └── TaskError          raised by a handler: the task failed
-    └── InvalidInput   the input does not fit the handler's annotation
+    ├── InvalidInput   the input does not fit the handler's annotation
+    ├── ChildFailed    a child task ended without a result
+    └── ApprovalExpired  nobody answered in time
 
 TaskCancelled stands apart: like `asyncio.CancelledError`, which it is, `except Exception` must not
-swallow it.
+swallow it. So does Suspended, which is private: no handler should ever catch it.
 """
 
 import asyncio
@@ -63,6 +65,28 @@ class InvalidInput(TaskError):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, code="invalid_input", retryable=False)
+
+
+class ChildFailed(TaskError):
+    """A child task ended without a result; `code` and `message` are the child's.
+
+    Not retryable: its end is kept, and every attempt of the parent would see the same.
+    """
+
+    def __init__(self, code: str, message: str, task_id: str) -> None:
+        super().__init__(message, code=code)
+        self.task_id = task_id
+
+
+class ApprovalExpired(TaskError):
+    """Nobody answered a question in time."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, code="approval_expired")
+
+
+class Suspended(BaseException):
+    """The run has given its slot back: the handler ends, and begins again when it can go on."""
 
 
 class TaskCancelled(asyncio.CancelledError):

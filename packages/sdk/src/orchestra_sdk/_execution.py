@@ -10,8 +10,8 @@ from orchestra_protocol import agent_pb2 as pb
 
 from orchestra_sdk import _context, _tasks, _values
 from orchestra_sdk._capability import Capability
-from orchestra_sdk._context import Context, SyncContext
-from orchestra_sdk._errors import TaskError
+from orchestra_sdk._context import Context, Limits, SyncContext
+from orchestra_sdk._errors import Suspended, TaskError
 from orchestra_sdk._journal import Journal
 from orchestra_sdk._outbox import Outbox
 from orchestra_sdk._pool import DaemonPool
@@ -24,6 +24,10 @@ _MAX_MESSAGE = 4 * 1024
 _ENVELOPE_BYTES = 4 * 1024  # what a message needs besides the output
 
 
+# Whatever an author's code raises; a group of BaseExceptions is a TaskGroup that was suspended.
+_ANYTHING = (Exception, SystemExit, Suspended, BaseExceptionGroup)
+
+
 class Executor:
     """Starts a handler for every run, and ends the run with its outcome."""
 
@@ -34,15 +38,13 @@ class Executor:
         outbox: Outbox,
         slots: int,
         journal: Journal | None,
-        model_base_url: Callable[[], str],
-        max_message_bytes: Callable[[], int],
+        limits: Limits,
     ) -> None:
         self._capabilities = capabilities
         self._outbox = outbox
         self._pool = DaemonPool(slots)
         self._journal = journal
-        self._model_base_url = model_base_url
-        self._max_message_bytes = max_message_bytes
+        self._limits = limits
         self._tasks: dict[asyncio.Task[None], Run] = {}
         self._stopping = False
         self.on_change: Callable[[], None] = lambda: None
@@ -94,7 +96,7 @@ class Executor:
         self._outbox.finish(run, event)
 
     async def _run_async(self, capability: Capability, run: Run) -> pb.AgentEvent:
-        context = Context(run, self._outbox, self._model_base_url)
+        context = Context(run, self._outbox, self._limits)
         may_cancel = True
 
         def cancel() -> None:
@@ -114,13 +116,13 @@ class Executor:
                 raise
             task.uncancel()
             return _cancelled(run, error)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever an author's code raises
-            return _failed(error)
+        except _ANYTHING as error:
+            return _failed(run, error)
         finally:
             may_cancel = False
 
     async def _run_sync(self, capability: Capability, run: Run) -> pb.AgentEvent:
-        context = SyncContext(run, self._outbox, self._model_base_url)
+        context = SyncContext(run, self._outbox, self._limits)
 
         def call() -> pb.AgentEvent:
             try:
@@ -129,8 +131,8 @@ class Executor:
                 return self._result(capability.handler(*arguments))
             except asyncio.CancelledError as error:
                 return _cancelled(run, error)
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - as above
-                return _failed(error)
+            except _ANYTHING as error:
+                return _failed(run, error)
 
         return await self._pool.run(call)
 
@@ -139,7 +141,7 @@ class Executor:
             event = pb.AgentEvent(result=pb.Result(output=_values.to_value(output)))
         except _values.Unserialisable as error:
             return _failure("invalid_output", str(error))
-        limit = self._max_message_bytes() - _ENVELOPE_BYTES
+        limit = self._limits.max_message_bytes() - _ENVELOPE_BYTES
         if (size := event.ByteSize()) > limit:
             message = f"the output has {size} bytes, {limit} are possible"
             return _failure("output_too_large", message)
@@ -155,11 +157,13 @@ def _current_task() -> "asyncio.Task[Any]":
 
 def _cancelled(run: Run, error: asyncio.CancelledError) -> pb.AgentEvent:
     if run.cancel_reason is None:
-        return _failed(error)
+        return _failed(run, error)
     return pb.AgentEvent(cancelled=pb.Cancelled(reason=run.cancel_reason))
 
 
-def _failed(error: BaseException) -> pb.AgentEvent:
+def _failed(run: Run, error: BaseException) -> pb.AgentEvent:
+    if run.suspended:
+        return pb.AgentEvent()  # goes nowhere: the task goes on under another lease
     if isinstance(error, TaskError):
         return _failure(error.code, error.message, retryable=error.retryable)
     lines = traceback.format_exception(error)

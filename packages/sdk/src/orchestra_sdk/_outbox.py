@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from orchestra_protocol import agent_pb2 as pb
 
 from orchestra_sdk import _clock, _wire
+from orchestra_sdk._commands import OnReply
 from orchestra_sdk._events import BATCH_BYTES
 from orchestra_sdk._run import Run
 
@@ -49,6 +50,7 @@ class Outbox:
             self._due.clear()
             for run in resumed:
                 run.log.rewind()
+                run.commands.rewind()
                 run.due = run.flushed_at = 0.0
                 self._schedule(run)
             if self._stream is not None:
@@ -76,6 +78,15 @@ class Outbox:
             self._schedule(run)
             return True
 
+    def command(self, run: Run, command: pb.Command, on_reply: OnReply) -> bool:
+        """Ask the server, after all that the run has said; False when the run is over."""
+        with self.lock:
+            if run.revoked or run.sealed:
+                return False
+            run.commands.add(command, on_reply)
+            self._schedule(run)
+            return True
+
     def seal(self, run: Run, last: pb.AgentEvent) -> pb.TaskMessage:
         """Take no more events; return what the server has not, with `last` as its end."""
         with self.lock:
@@ -87,6 +98,7 @@ class Outbox:
         """Put the last event of a run in."""
         with self.lock:
             run.sealed = True
+            run.commands.wake()  # the handler has left; what it started beside itself ends, too
             if run.revoked or run.ended:
                 return
             run.ended = True
@@ -94,10 +106,10 @@ class Outbox:
             self._schedule(run)
 
     def _schedule(self, run: Run) -> None:
-        if not run.log.unsent:
+        if not (run.log.unsent or run.commands.unsent):
             return
         due = run.flushed_at + GATHER_SECONDS
-        if run.ended or run.log.unsent_bytes >= BATCH_BYTES:
+        if run.ended or run.commands.unsent or run.log.unsent_bytes >= BATCH_BYTES:
             due = 0.0
         if run.due and run.due <= max(due, 1e-9):
             return  # waits already, and not longer
@@ -130,9 +142,22 @@ class Outbox:
             return None
         run.due = 0.0
         run.flushed_at = _clock.monotonic()
-        message = self._message(run, run.log.take())
+        message = self._next_of(run)
         self._schedule(run)
         return message
+
+    def _next_of(self, run: Run) -> pb.TaskMessage | None:
+        if run.log.unsent:
+            return self._message(run, run.log.take())
+        if not run.commands.unsent:
+            return None  # acknowledged meanwhile
+        return _wire.wrap(
+            pb.TASK_TYPE_COMMAND,
+            run.commands.take(),
+            agent_id=self.agent_id,
+            task_id=run.task_id,
+            epoch=run.epoch,
+        )
 
     def _message(self, run: Run, events: list[pb.AgentEvent]) -> pb.TaskMessage:
         return _wire.wrap(

@@ -7,6 +7,7 @@ from typing import Any
 from orchestra_protocol import agent_pb2 as pb
 
 from orchestra_sdk import _clock, _values
+from orchestra_sdk._commands import Commands
 from orchestra_sdk._events import EventLog
 
 
@@ -21,9 +22,11 @@ class Run:
         self.assignment = assignment
         self.run_token = assignment.run_token
         self.log = log or EventLog()
+        self.commands = Commands()
         self.ended = log is not None  # the last event is in the log
         self.sealed = self.ended  # the handler has left: it cannot say more
         self.revoked = False
+        self.suspended = False  # it gave its slot back, and goes on under another lease
         self.cancel_reason: str | None = None
         self.due = 0.0  # when its unsent events go out; 0: nothing waits
         self.flushed_at = 0.0
@@ -32,7 +35,7 @@ class Run:
     @property
     def cancelled(self) -> bool:
         """Whether the handler should stop."""
-        return self.revoked or self.cancel_reason is not None
+        return self.cancel_reason is not None or (self.revoked and not self.suspended)
 
     @property
     def input(self) -> Any:
@@ -57,6 +60,15 @@ class Run:
         if self.cancel_reason is None:
             self.cancel_reason = reason
         self.revoked = self.revoked or revoked
-        self.log.wake()
+        self._wake()
         if self._stop_handler is not None:
             self._stop_handler()
+
+    def suspend(self) -> None:
+        """The lease is over and the task is not: what the handler says from now on is lost."""
+        self.suspended = self.revoked = True
+        self._wake()
+
+    def _wake(self) -> None:
+        self.log.wake()
+        self.commands.wake()

@@ -11,7 +11,7 @@ from orchestra_protocol import agent_pb2 as pb
 from orchestra_sdk import _target, _wire
 from orchestra_sdk._capability import Capability
 from orchestra_sdk._connection import Connection
-from orchestra_sdk._context import call_soon
+from orchestra_sdk._context import Limits, call_soon
 from orchestra_sdk._errors import AgentError
 from orchestra_sdk._execution import Executor
 from orchestra_sdk._journal import Journal
@@ -141,8 +141,12 @@ class Runtime:
             outbox=self._outbox,
             slots=self._options.registration.slots,
             journal=self._journal,
-            model_base_url=lambda: self._registered.model_base_url,
-            max_message_bytes=lambda: self._registered.max_message_bytes or _DEFAULT_MESSAGE_BYTES,
+            limits=Limits(
+                model_base_url=lambda: self._registered.model_base_url,
+                max_message_bytes=lambda: (
+                    self._registered.max_message_bytes or _DEFAULT_MESSAGE_BYTES
+                ),
+            ),
         )
 
     def _make_connection(self) -> Connection:

@@ -51,6 +51,8 @@ class RunTable:
                 run.stop(_wire.unwrap(message, pb.Cancel).reason)
             elif message.type == pb.TASK_TYPE_REVOKE:
                 self._revoke(run, _wire.unwrap(message, pb.Revoke).reason)
+            elif message.type == pb.TASK_TYPE_REPLY:
+                self._reply(run, _wire.unwrap(message, pb.Reply))
             elif message.type == pb.TASK_TYPE_CREDENTIAL:
                 run.run_token = _wire.unwrap(message, pb.Credential).run_token
 
@@ -86,6 +88,12 @@ class RunTable:
         if not run.ended:  # the server has ended the task without the handler
             run.stop("the task is over", revoked=True)
         self._forget(run)
+
+    def _reply(self, run: Run, reply: pb.Reply) -> None:
+        if reply.WhichOneof("reply") == "suspended":
+            run.suspend()
+            self._forget(run)
+        run.commands.answer(reply)
 
     def _revoke(self, run: Run, reason: str) -> None:
         run.stop(reason, revoked=True)

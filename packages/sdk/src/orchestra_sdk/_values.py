@@ -39,10 +39,10 @@ def from_struct(struct: Struct) -> dict[str, Any]:
     return {name: from_value(value) for name, value in struct.fields.items()}
 
 
-def to_value(item: Any) -> Value:
+def to_value(item: Any, path: str = "output") -> Value:
     """Return the protocol's form of `item`; raises `Unserialisable` and says where."""
     value = Value()
-    _fill(value, item, "output")
+    _fill(value, item, path)
     return value
 
 

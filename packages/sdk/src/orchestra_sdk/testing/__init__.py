@@ -10,8 +10,17 @@ no users.
 
 from orchestra_sdk.testing._agents import ConnectedAgent
 from orchestra_sdk.testing._plane import ControlPlane
+from orchestra_sdk.testing._question import Question
 from orchestra_sdk.testing._serving import serving
 from orchestra_sdk.testing._task import SubmittedTask, TaskFailed
 from orchestra_sdk.testing._waiting import until
 
-__all__ = ["ConnectedAgent", "ControlPlane", "SubmittedTask", "TaskFailed", "serving", "until"]
+__all__ = [
+    "ConnectedAgent",
+    "ControlPlane",
+    "Question",
+    "SubmittedTask",
+    "TaskFailed",
+    "serving",
+    "until",
+]

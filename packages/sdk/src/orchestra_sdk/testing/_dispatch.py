@@ -6,6 +6,7 @@ from orchestra_protocol import agent_pb2 as pb
 
 from orchestra_sdk import _wire
 from orchestra_sdk.testing._agents import AgentStream, ConnectedAgent, Registry
+from orchestra_sdk.testing._orchestration import Orchestration
 from orchestra_sdk.testing._task import SubmittedTask
 
 
@@ -17,9 +18,13 @@ class Dispatch:
         self.tasks: dict[str, SubmittedTask] = {}
         self._queued: dict[str, SubmittedTask] = {}
         self._leased: dict[str, dict[str, SubmittedTask]] = {}
+        self._orchestration = Orchestration(self)
+        self.replying = True
 
     def add(self, task: SubmittedTask) -> None:
-        """Queue a new task."""
+        """Queue a new task, unless it was cancelled before its time came."""
+        if task.finished:
+            return
         self.tasks[task.id] = self._queued[task.id] = task
         self.dispatch()
 
@@ -42,17 +47,25 @@ class Dispatch:
         assignment = pb.Assignment()
         assignment.CopyFrom(task.assignment)
         assignment.attempt = task.attempt
+        assignment.steps.extend(task.steps.values())
         self._send(task, agent, pb.TASK_TYPE_ASSIGN, assignment)
 
     def cancel(self, task: SubmittedTask, reason: str) -> None:
         """Cancel a task: at once while it is queued, by asking the agent while it runs."""
-        if task.state == "queued":
-            del self._queued[task.id]
+        if task.state in ("queued", "waiting"):
+            self._queued.pop(task.id, None)
             task.state = "cancelled"
             task.changed()
+            self._orchestration.ended(task)
             return
         task.state = "cancelling"
         self.tell(task, pb.TASK_TYPE_CANCEL, pb.Cancel(reason=reason))
+
+    def resume(self, task: SubmittedTask) -> None:
+        """Queue a task whose wait is over."""
+        task.state = "queued"
+        self._queued[task.id] = task
+        self.dispatch()
 
     def revoke(self, task: SubmittedTask) -> None:
         """Take the lease away and queue the task again."""
@@ -103,6 +116,19 @@ class Dispatch:
             agent.draining = True
         elif message.type == pb.TASK_TYPE_EVENTS:
             self._events(agent, message, acknowledging=acknowledging)
+        elif message.type == pb.TASK_TYPE_COMMAND:
+            self._command(agent, message)
+
+    def _command(self, agent: ConnectedAgent, message: pb.TaskMessage) -> None:
+        task = self.tasks[message.task_id]
+        if task.agent_id != agent.id or task.epoch != message.epoch:
+            task.refused += 1
+            return
+        reply = self._orchestration.answer(task, _wire.unwrap(message, pb.Command))
+        if self.replying:
+            self._send(task, agent, pb.TASK_TYPE_REPLY, reply, epoch=message.epoch)
+        if task.state == "waiting":
+            self._released(task, agent)
 
     def _events(
         self, agent: ConnectedAgent, message: pb.TaskMessage, *, acknowledging: bool
@@ -120,6 +146,8 @@ class Dispatch:
             self._send(task, agent, pb.TASK_TYPE_EVENTS_ACK, ack, epoch=message.epoch)
         if over:
             self._released(task, agent)
+        if task.finished:
+            self._orchestration.ended(task)
 
     def _released(self, task: SubmittedTask, agent: ConnectedAgent) -> None:
         self._leased[agent.id].pop(task.id, None)

@@ -22,7 +22,8 @@ _THREADS = 64  # an agent holds two: its stream and its heartbeat
 class ControlPlane:
     """Use it as an async context manager; `url` and `key` are what an agent needs.
 
-    Faults: `acknowledging = False` loses acknowledgements, `delay_seconds` holds messages back,
+    Faults: `acknowledging = False` loses acknowledgements, `replying = False` the answers to steps,
+    children, questions and waits, `delay_seconds` holds messages back,
     `denying = True` refuses the key, `drop_streams()` and `restart()` break connections.
     """
 
@@ -54,6 +55,15 @@ class ControlPlane:
     def url(self) -> str:
         """Address for an agent."""
         return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def replying(self) -> bool:
+        """Whether commands of runs are answered; what they ask is done in either case."""
+        return self._dispatch.replying
+
+    @replying.setter
+    def replying(self, replying: bool) -> None:
+        self._dispatch.replying = replying
 
     @property
     def tasks(self) -> dict[str, SubmittedTask]:

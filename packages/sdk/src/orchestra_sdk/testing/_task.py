@@ -8,6 +8,7 @@ from orchestra_protocol import agent_pb2 as pb
 
 from orchestra_sdk import _values
 from orchestra_sdk._errors import AgentError
+from orchestra_sdk.testing._question import Question
 from orchestra_sdk.testing._waiting import WAIT_SECONDS
 
 
@@ -45,6 +46,14 @@ class SubmittedTask:
         self.events: list[pb.AgentEvent] = []
         self.duplicates = 0  # events that came again after they were kept
         self.refused = 0  # events under an old epoch
+        self.steps: dict[str, pb.Step] = {}  # what has an outcome, by name
+        self.questions: dict[str, Question] = {}
+        self.timers: dict[str, asyncio.TimerHandle] = {}
+        self.children: dict[str, SubmittedTask] = {}
+        self.parent: SubmittedTask | None = None
+        self.name = ""  # as a child
+        self.detached = False
+        self.waits_for: pb.Suspend | None = None
         self.gaps: list[tuple[int, int]] = []  # (expected, got): always a defect of the agent
         self._changed = asyncio.Event()
 
@@ -91,13 +100,20 @@ class SubmittedTask:
         """Begin the next attempt."""
         self.state, self.agent_id = "running", agent_id
         self.epoch += 1
-        self.attempt += 1
+        self.attempt += self.waits_for is None  # to go on after a wait is the same attempt
+        self.waits_for = None
         self.events = []
         self.changed()
 
     def queued_again(self) -> None:
         """End the lease without an end of the task."""
         self.state, self.agent_id = "queued", ""
+        self.epoch += 1
+        self.changed()
+
+    def suspended(self, waits_for: pb.Suspend) -> None:
+        """End the lease until what is waited for has an outcome."""
+        self.state, self.agent_id, self.waits_for = "waiting", "", waits_for
         self.epoch += 1
         self.changed()
 

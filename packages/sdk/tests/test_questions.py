@@ -1,0 +1,94 @@
+"""A task that asks people waits without a slot, for as long as it takes."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from orchestra_sdk import Agent, Approval, ApprovalExpired, Context, SyncContext
+from orchestra_sdk.testing import ControlPlane, SubmittedTask, TaskFailed, serving
+
+pytestmark = pytest.mark.anyio
+
+
+async def asked(task: SubmittedTask) -> None:
+    await task.wait_for(lambda task: bool(task.questions) and task.state == "waiting")
+
+
+@pytest.mark.parametrize("approved", [True, False])
+async def test_effects_before_an_approval_are_not_repeated(
+    plane: ControlPlane, approved: bool
+) -> None:
+    agent = Agent("pay", slots=1)
+    effects: list[str] = []
+
+    @agent.task("pay")
+    async def pay(ctx: Context) -> Any:
+        await ctx.step("reserve", lambda: effects.append("reserve"))
+        said = await ctx.approve("Pay 7?", {"amount": 7}, timedelta(hours=1))
+        if said.approved:
+            await ctx.step("pay", lambda: effects.append("pay"))
+        return said
+
+    async with serving(agent, plane):
+        task = await plane.submit("pay")
+        await asked(task)
+        question = task.questions["approve#1"]
+        assert (question.question, question.content) == ("Pay 7?", {"amount": 7})
+        assert (question.ttl_seconds, question.approve) == (3600, True)
+        question.answer(approved, by="ada", comment="because")
+        question.answer(not approved, by="eve")
+        said = {"approved": approved, "answer": None, "by": "ada", "comment": "because"}
+        assert await task.result() == said
+    assert effects == (["reserve", "pay"] if approved else ["reserve"])
+
+
+async def test_a_plain_handler_asks_for_an_answer(plane: ControlPlane) -> None:
+    agent = Agent("ask", slots=1)
+
+    @agent.task("ask")
+    def ask(ctx: SyncContext) -> str:
+        said = ctx.ask("Which?", choices=["red", "blue"], name="colour")
+        assert isinstance(said, Approval)
+        return f"{said.by} says {said.answer}"
+
+    async with serving(agent, plane):
+        task = await plane.submit("ask")
+        await asked(task)
+        assert task.questions["colour"].choices == ["red", "blue"]
+        task.questions["colour"].answer(answer="blue", by="ada")
+        assert await task.result() == "ada says blue"
+
+
+async def test_a_question_expires(plane: ControlPlane) -> None:
+    agent = Agent("ask", slots=1)
+
+    @agent.task("caught")
+    async def caught(ctx: Context) -> str:
+        try:
+            await ctx.approve("Now?", ttl=0.02)
+        except ApprovalExpired as error:
+            return str(error)
+        return "answered"
+
+    @agent.task("fails")
+    async def fails(ctx: Context) -> None:
+        await ctx.ask("Now?", ttl=0.02)
+
+    async with serving(agent, plane):
+        assert "in time" in await (await plane.submit("caught")).result()
+        task = await plane.submit("fails")
+        with pytest.raises(TaskFailed) as failed:
+            await task.result()
+    assert (failed.value.code, task.attempt) == ("approval_expired", 1)
+
+
+async def test_a_question_has_words(plane: ControlPlane) -> None:
+    agent = Agent("ask")
+
+    @agent.task("ask")
+    async def ask(ctx: Context) -> None:
+        await ctx.ask("")
+
+    async with serving(agent, plane):
+        with pytest.raises(TaskFailed, match="1 to 4000 characters"):
+            await (await plane.submit("ask", max_attempts=1)).result()
