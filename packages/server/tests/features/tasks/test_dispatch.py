@@ -150,3 +150,29 @@ async def test_work_is_found_without_any_permit(world: Any, wire: Any) -> None:
             )
             tx._after_commit.clear()  # the process dies between the commit and the permit
         assert (await agent.assigned(seconds=3)).task_id == str(task.id)
+
+
+async def test_an_agent_gets_nothing_new_before_its_welcome(world: Any, wire: Any) -> None:
+    """What comes before Welcome it may drop: it does not know yet what is still its own."""
+    plane = await world.plane()
+    async with wire(plane, name="one") as one, wire(plane, name="two", slots=10) as two:
+        await two.connect()
+        held = await world.submit("echo", 0)
+        assigned = await two.assigned()
+        await one.connect()
+        await two.disconnect()
+        registry = plane.it.plane.registry
+        await world.eventually(lambda: _as_told(len(registry) == 1))
+        async with world.database.transaction() as tx:
+            await tx.execute("SELECT FROM tasks WHERE id = $1 FOR UPDATE", held.id)
+            resuming = world.guard.spawn("two", two.connect((assigned.task_id, assigned.epoch)))
+            await world.eventually(lambda: _as_told(len(registry) == 2))
+            tasks = [await world.submit("echo", number) for number in range(8)]
+            got = [(await one.assigned()).task_id for _ in range(one.slots)]
+        await resuming
+        got += [(await two.assigned()).task_id for _ in range(8 - one.slots)]
+    assert sorted(got) == sorted(str(task.id) for task in tasks)
+
+
+async def _as_told(answer: bool) -> bool:
+    return answer

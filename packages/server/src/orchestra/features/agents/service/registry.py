@@ -32,7 +32,7 @@ class ConnectedAgent:
     __slots__ = (
         "_record", "beat_at", "busy_seconds", "completed", "draining", "failed", "gone", "in_use",
         "instance_id", "last_heartbeat", "resources", "round_trip", "shown", "slots", "unhealthy",
-        "written_at", "written_in_use",
+        "welcomed", "written_at", "written_in_use",
     )  # fmt: skip
 
     def __init__(self, record: Agent, *, instance_id: str, slots: int) -> None:
@@ -41,6 +41,7 @@ class ConnectedAgent:
         self.slots = slots
         self.in_use = 0
         self.draining = False
+        self.welcomed = False  # until then it may drop what it is given
         self.gone = False  # for good: when it comes back, it is a new one
         self.unhealthy = False
         self.beat_at = clock.monotonic()
@@ -82,6 +83,8 @@ class ConnectedAgent:
     @property
     def free(self) -> int:
         """How many tasks it can be given now."""
+        if not self.welcomed:
+            return 0
         if self.gone or self.draining or self.unhealthy:
             return 0
         return max(0, self.slots - self.in_use)

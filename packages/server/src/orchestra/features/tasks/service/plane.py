@@ -146,6 +146,7 @@ class Plane:
                 tx, [run.lease for run in resumed], seconds=self.settings.lease_seconds
             )
         session.welcome(resumed)
+        agent.welcomed = True
         for run, item in zip(resumed, ours, strict=True):
             if item.is_cancelling:
                 session.cancel(run, item.cancel_reason)
