@@ -3,13 +3,13 @@
 import json
 import sys
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from orchestra_cli import ids, output
 from orchestra_cli.errors import CliError, UsageError
+from orchestra_cli.inputs import read_json
 from orchestra_cli.session import Session, application, command
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def submit(
         raise UsageError("--idempotency-key names one task, --count asks for many.")
     task = {
         "capability": capability,
-        "input": _read_input(task_input),
+        "input": read_json(task_input),
         "priority": priority.value,
     }
     if count > 1:
@@ -112,19 +112,6 @@ def cancel(
     body = {"reason": reason} if reason else {}
     task = session.api.request("POST", f"/api/tasks/{task_id}/cancel", body=body)
     session.show(task, {"id": "id", "state": "state"})
-
-
-def _read_input(given: str) -> Any:
-    try:
-        if given == "-":
-            return json.load(sys.stdin)
-        if given.startswith("@"):
-            return json.loads(Path(given[1:]).expanduser().read_text())
-        return json.loads(given)
-    except OSError as error:
-        raise UsageError(f"{given[1:]} cannot be read: {error.strerror}.") from error
-    except ValueError as error:
-        raise UsageError(f"The input is not JSON: {error}.") from error
 
 
 def _follow(session: Session, task_id: str) -> None:
