@@ -73,7 +73,7 @@ def create(
     """Make a schedule, by a cron expression or for one time."""
     if (cron is None) == (at is None):
         raise UsageError("Say --cron for a repeated task, or --at for one.")
-    more = read_json(task) if task else {}
+    more: dict[str, Any] = read_json(task) if task else {}
     template = {"capability": capability, "input": read_json(task_input), **more}
     body: dict[str, Any] = {"name": name, "template": template, "timezone": timezone}
     body |= {"overlap": overlap.value, "catch_up": catch_up.value}
