@@ -1,4 +1,4 @@
-"""Tasks over REST: submit, list, look, cancel, follow."""
+"""Tasks: submit, list, look, cancel, follow."""
 
 import uuid
 from typing import Annotated, Any
