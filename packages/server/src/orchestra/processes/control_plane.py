@@ -83,6 +83,7 @@ class ControlPlane:
         await self.metrics.start()
         await self.upkeep.start()
         await self.plane.dispatcher.start()
+        await self.presence.start()
         self.guard.spawn("presence", self.presence.run())
         self.guard.spawn("system-metrics", self.metrics.run())
         address = _listen(self.server, self.settings.control_plane_listen)

@@ -26,7 +26,11 @@ async def http(world: Any) -> Any:
         agents_rest.routes,
         settings=world.settings,
         authenticator=identity,
-        dependencies={"database": world.database, "settings": world.settings},
+        dependencies={
+            "database": world.database,
+            "settings": world.settings,
+            "bus": world.bus,
+        },
     )
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app=cast("Any", app)),

@@ -6,6 +6,8 @@ It must not know what a task is; who gives agents work reads the registry.
 from orchestra.features.agents.repository import AgentFilter, connected, count_by_status, get, names
 from orchestra.features.agents.service.enrolment import key_check
 from orchestra.features.agents.service.presence import Presence
+from orchestra.features.agents.service.quarantine import FAULTS, Fault, note_faults
+from orchestra.features.agents.service.quarantine import Policy as QuarantinePolicy
 from orchestra.features.agents.service.registration import find, owned, visible
 from orchestra.features.agents.service.registry import ConnectedAgent, Registry
 from orchestra.features.agents.types import Agent, AgentId, AgentStatus
@@ -13,12 +15,15 @@ from orchestra.features.agents.types import Agent, AgentId, AgentStatus
 find_agents, agent_names, note_connected, get_agent = find, names, connected, get
 
 __all__ = [
+    "FAULTS",
     "Agent",
     "AgentFilter",
     "AgentId",
     "AgentStatus",
     "ConnectedAgent",
+    "Fault",
     "Presence",
+    "QuarantinePolicy",
     "Registry",
     "agent_names",
     "count_by_status",
@@ -26,6 +31,7 @@ __all__ = [
     "get_agent",
     "key_check",
     "note_connected",
+    "note_faults",
     "owned",
     "visible",
 ]

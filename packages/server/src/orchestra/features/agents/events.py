@@ -1,13 +1,29 @@
 """What agents announce: their status when it changes and now and then, and their load."""
 
+import uuid
+
 import msgspec
+import nats.errors
+import structlog
 
 from orchestra.features.agents.types import Agent
 from orchestra.features.events import agent_topic, event_payload
-from orchestra.foundation.messaging import Message
+from orchestra.foundation.errors import Unavailable
+from orchestra.foundation.messaging import Bus, Message
+
+log = structlog.get_logger(__name__)
 
 # Subjects of every agent.
 ALL_AGENTS = "events.agent.>"
+# Core NATS, to all control planes: what an agent may do has changed. Who misses it looks anyway.
+STANDING_SUBJECT = "control.standing"
+
+
+async def tell_standing(bus: Bus, agent_id: uuid.UUID) -> None:
+    try:
+        await bus.announce(STANDING_SUBJECT, str(agent_id).encode())
+    except (Unavailable, OSError, nats.errors.Error) as error:
+        log.warning("nobody was told", subject=STANDING_SUBJECT, error=str(error))
 
 
 def status_changed(agent: Agent) -> Message:

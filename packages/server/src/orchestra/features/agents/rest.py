@@ -1,4 +1,4 @@
-"""Agents over REST: lists, one agent, enrolment, and forgetting one that is gone."""
+"""Agents over REST: lists, one agent, what people decide about it, enrolment."""
 
 import shlex
 import uuid
@@ -12,15 +12,19 @@ from litestar.types import ControllerRouterHandler
 
 from orchestra.features.agents.repository import AgentFilter
 from orchestra.features.agents.schemas import (
+    DrainRequest,
     EnrolledView,
     EnrolmentRequest,
     EnrolmentView,
     EnrolRequest,
+    QuarantineRequest,
 )
-from orchestra.features.agents.service import enrolment, registration
+from orchestra.features.agents.service import enrolment, registration, standing
 from orchestra.features.agents.types import Agent, AgentStatus
 from orchestra.foundation.auth import PUBLIC, Actor, Permission, require
 from orchestra.foundation.database import Database
+from orchestra.foundation.errors import FieldError, InvalidInput
+from orchestra.foundation.messaging import Bus
 from orchestra.foundation.settings import Settings
 from orchestra.foundation.web import (
     Page,
@@ -33,7 +37,9 @@ from orchestra.foundation.web import (
 
 ActorArg = NamedDependency[Actor]
 DatabaseArg = NamedDependency[Database]
+BusArg = NamedDependency[Bus]
 SettingsArg = NamedDependency[Settings]
+DECIDE = policy(require(Permission.AGENTS_CONNECT))
 
 
 @get("/api/agents", opt=policy(require(Permission.AGENTS_READ)), tags=["agents"])
@@ -42,14 +48,21 @@ async def list_agents(
     database: DatabaseArg,
     status: FromQuery[list[AgentStatus] | None] = None,
     capability: FromQuery[list[str] | None] = None,
+    version: FromQuery[str | None] = None,
+    label: FromQuery[list[str] | None] = None,
     limit: FromQuery[int | None] = None,
     cursor: FromQuery[str | None] = None,
 ) -> Page[Agent]:
-    """Your agents and the shared ones, by name; filters may be given repeatedly."""
+    """Your agents and the shared ones, by name; filters may be given repeatedly.
+
+    A label is `name=value`; an agent has to have all that are given.
+    """
     wanted = AgentFilter(
         viewer=registration.viewer_of(actor),
         statuses=status,
         capabilities=capability,
+        version=version,
+        labels=dict(_label(text) for text in label or ()),
         after=_after(cursor),
         limit=page_limit(limit),
     )
@@ -76,6 +89,52 @@ async def forget_agent(
     """Forgets an agent that is offline and revokes its keys."""
     async with database.transaction() as tx:
         await registration.forget(tx, actor, agent_id)
+
+
+@post("/api/agents/{agent_id:uuid}/drain", opt=DECIDE, status_code=200, tags=["agents"])
+async def drain_agent(
+    actor: ActorArg,
+    database: DatabaseArg,
+    bus: BusArg,
+    agent_id: FromPath[uuid.UUID],
+    data: JSONBody[DrainRequest],
+) -> Agent:
+    """The agent gets nothing new and finishes what it has, until it is resumed."""
+    async with database.transaction() as tx:
+        return await standing.drain(tx, bus, actor, agent_id, reason=data.reason)
+
+
+@post("/api/agents/{agent_id:uuid}/resume", opt=DECIDE, status_code=200, tags=["agents"])
+async def resume_agent(
+    actor: ActorArg, database: DatabaseArg, bus: BusArg, agent_id: FromPath[uuid.UUID]
+) -> Agent:
+    """Ends a drain."""
+    async with database.transaction() as tx:
+        return await standing.resume(tx, bus, actor, agent_id)
+
+
+@post("/api/agents/{agent_id:uuid}/quarantine", opt=DECIDE, status_code=200, tags=["agents"])
+async def quarantine_agent(
+    actor: ActorArg,
+    database: DatabaseArg,
+    bus: BusArg,
+    agent_id: FromPath[uuid.UUID],
+    data: JSONBody[QuarantineRequest],
+) -> Agent:
+    """The agent gets nothing; after the seconds, if given, one task at a time on trial."""
+    async with database.transaction() as tx:
+        return await standing.quarantine(
+            tx, bus, actor, agent_id, reason=data.reason, seconds=data.seconds
+        )
+
+
+@post("/api/agents/{agent_id:uuid}/release", opt=DECIDE, status_code=200, tags=["agents"])
+async def release_agent(
+    actor: ActorArg, database: DatabaseArg, bus: BusArg, agent_id: FromPath[uuid.UUID]
+) -> Agent:
+    """Ends a quarantine at once and forgets the failures that led to it."""
+    async with database.transaction() as tx:
+        return await standing.release(tx, bus, actor, agent_id)
 
 
 @post("/api/agents/enrolments", opt=policy(require(Permission.AGENTS_CONNECT)), tags=["agents"])
@@ -110,6 +169,15 @@ async def enrol(
     )
 
 
+def _label(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or "\0" in text:
+        raise InvalidInput(
+            "label: name=value", fields=[FieldError("label", "is not of the form name=value")]
+        )
+    return name, value
+
+
 def _after(cursor: str | None) -> tuple[str, uuid.UUID] | None:
     if cursor is None:
         return None
@@ -121,6 +189,10 @@ routes: list[ControllerRouterHandler] = [
     list_agents,
     get_agent,
     forget_agent,
+    drain_agent,
+    resume_agent,
+    quarantine_agent,
+    release_agent,
     create_enrolment,
     enrol,
 ]

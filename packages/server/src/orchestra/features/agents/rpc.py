@@ -86,7 +86,7 @@ class AgentRpcs:
             if agent_id != allowed:
                 async with self._database.transaction() as tx:
                     allowed = (await registration.owned(tx, actor, agent_id)).id
-            self._registry.beat(agent_id, schemas.beat_from_wire(message))
+            self._registry.beat(agent_id, message)
             yield pb.HeartbeatResponse(sequence=message.sequence, timestamp=_now())
 
     async def ListAgents(  # noqa: N802 - the wire's name

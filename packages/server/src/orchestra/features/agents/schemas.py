@@ -11,7 +11,6 @@ from orchestra_protocol import agent_pb2 as pb
 from orchestra.features.agents.types import (
     Agent,
     AgentStatus,
-    Beat,
     Capability,
     Performance,
     Registration,
@@ -28,8 +27,22 @@ STATUS_TO_WIRE: dict[AgentStatus, pb.AgentStatus.ValueType] = {
     AgentStatus.DRAINING: pb.AGENT_STATUS_DRAINING,
     AgentStatus.UNHEALTHY: pb.AGENT_STATUS_UNHEALTHY,
     AgentStatus.OFFLINE: pb.AGENT_STATUS_OFFLINE,
+    AgentStatus.QUARANTINED: pb.AGENT_STATUS_QUARANTINED,
 }
 STATUS_FROM_WIRE = {wire: status for status, wire in STATUS_TO_WIRE.items()}
+
+
+class DrainRequest(Body):
+    """Why, for whoever asks later."""
+
+    reason: str = ""
+
+
+class QuarantineRequest(Body):
+    """Why, and for how many seconds; without them until the agent is released."""
+
+    reason: str
+    seconds: float | None = None
 
 
 class EnrolmentRequest(Body):
@@ -74,6 +87,7 @@ def registration_from_wire(request: pb.RegisterAgentRequest) -> Registration:
                 output_schema=_schema(
                     item.output_schema, f"capability_details[{place}].output_schema"
                 ),
+                probe_seconds=max(0.0, item.probe_seconds),
             )
             for place, item in enumerate(request.capability_details)
         ],
@@ -81,21 +95,6 @@ def registration_from_wire(request: pb.RegisterAgentRequest) -> Registration:
         slots=request.slots,
         labels=dict(request.labels),
         restorable=request.restorable,
-    )
-
-
-def beat_from_wire(message: pb.HeartbeatMessage) -> Beat:
-    said = message.resources
-    return Beat(
-        resources=Resources(
-            cpu_usage=_share(said.cpu_usage),
-            memory_usage=_share(said.memory_usage),
-            disk_usage=_share(said.disk_usage),
-            network_bytes_in=max(0, said.network_bytes_in),
-            network_bytes_out=max(0, said.network_bytes_out),
-        ),
-        slots_in_use=message.slots_in_use,
-        round_trip_seconds=min(60.0, max(0.0, message.round_trip_seconds)),
     )
 
 
@@ -134,11 +133,6 @@ def _schema(text: str, field: str) -> Any:
     except ValueError as error:
         message = "is not JSON"
         raise InvalidInput(f"{field} {message}", fields=[FieldError(field, message)]) from error
-
-
-def _share(value: float) -> float:
-    # NaN compares false with everything, so it becomes 0.
-    return value if 0.0 <= value <= 1.0 else (1.0 if value > 1.0 else 0.0)
 
 
 def _timestamp(moment: datetime | None) -> Timestamp | None:

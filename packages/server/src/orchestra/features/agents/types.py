@@ -14,7 +14,8 @@ class AgentStatus(StrEnum):
     ONLINE = "online"  # connected, with free slots
     BUSY = "busy"  # connected, every slot in use
     DRAINING = "draining"  # finishes what it has, takes nothing new
-    UNHEALTHY = "unhealthy"  # connected, but its heartbeat is late
+    QUARANTINED = "quarantined"  # has failed too often: gets nothing, and then one task at a time
+    UNHEALTHY = "unhealthy"  # connected, but its heartbeat or its stream is late
     OFFLINE = "offline"  # not connected
 
 
@@ -28,6 +29,7 @@ class Capability(msgspec.Struct, frozen=True, kw_only=True):
     description: str = ""
     input_schema: Any = None
     output_schema: Any = None
+    probe_seconds: float = 0.0  # how often it wants to be probed; 0: never
 
 
 class Resources(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,6 +49,67 @@ class Performance(msgspec.Struct, frozen=True, kw_only=True):
     tasks_failed: int = 0
     average_duration_seconds: float = 0.0
     round_trip_seconds: float = 0.0
+
+
+class Drain(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody has asked that an agent gets nothing new; it holds across restarts of the agent."""
+
+    at: datetime
+    by: str
+    reason: str = ""
+
+    @property
+    def sentence(self) -> str:
+        return f"drained by {self.by}" + (f": {self.reason}" if self.reason else "")
+
+
+class Quarantine(msgspec.Struct, frozen=True, kw_only=True):
+    """Why an agent gets nothing. After `until` it gets one task at a time, until one succeeds.
+
+    Without `until` it lasts until somebody releases the agent. `round` counts those in a row.
+    """
+
+    at: datetime
+    until: datetime | None
+    by: str
+    reason: str
+    round: int = 1
+
+    def is_on_trial(self, now: datetime) -> bool:
+        return self.until is not None and now >= self.until
+
+    def sentence(self, now: datetime) -> str:
+        if self.until is None:
+            return f"in quarantine by {self.by}: {self.reason}"
+        if self.is_on_trial(now):
+            return f"on trial, one task at a time until one succeeds: {self.reason}"
+        return f"in quarantine until {self.until:%H:%M:%S} UTC: {self.reason}"
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """What an agent may do now, as the database has it."""
+
+    drain: Drain | None = None
+    quarantine: Quarantine | None = None
+    is_blamed: bool = False  # it has failed since it last did a task well
+
+
+class Probe(msgspec.Struct, frozen=True, kw_only=True):
+    """What a capability's own check last said."""
+
+    capability: str
+    healthy: bool
+    message: str
+    at: datetime
+    seconds: float
+
+
+class Health(msgspec.Struct, frozen=True, kw_only=True):
+    """The signals beside the heartbeat: its stream, its runs, its probes."""
+
+    stream_seconds: float | None = None  # round trip of its long stream
+    last_event_at: datetime | None = None  # of any of its runs
+    probes: list[Probe] = []
 
 
 class Agent(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,6 +132,11 @@ class Agent(msgspec.Struct, frozen=True, kw_only=True):
     connected_at: datetime | None
     last_heartbeat: datetime | None
     restorable: bool = False
+    control_plane: str | None = None  # where it is connected, or last was
+    models: list[str] = []  # those that its label `models` names, separated by commas
+    drain: Drain | None = None
+    quarantine: Quarantine | None = None
+    health: Health | None = None
 
 
 class Registration(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,3 +172,4 @@ class LiveState(msgspec.Struct, frozen=True, kw_only=True):
     completed: int
     failed: int
     busy_seconds: float
+    health: Health | None

@@ -1,7 +1,7 @@
 """SQL of agents as they are: what they say of themselves, and how they were last seen."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +12,11 @@ from orchestra.features.agents.types import (
     AgentId,
     AgentStatus,
     Capability,
+    Drain,
+    Health,
     LiveState,
     Performance,
+    Quarantine,
     Registration,
     Resources,
 )
@@ -23,7 +26,9 @@ MAX_INSTANCE = 100
 _COLUMNS = """
     id, name, owner_id, shared, capabilities, capability_details, status, reason, version, slots,
     slots_in_use, labels, resources, restorable, tasks_completed, tasks_failed, busy_seconds,
-    round_trip_seconds, connected_at, last_heartbeat_at"""
+    round_trip_seconds, connected_at, last_heartbeat_at, control_plane_id, drained_at, drained_by,
+    drain_reason, quarantined_at, quarantine_until, quarantined_by, quarantine_reason,
+    quarantine_round, health"""
 _UPSERT = f"""
 INSERT INTO agents (id, name, owner_id, shared, capabilities, capability_details, labels, version,
     slots, restorable, created_at, updated_at)
@@ -42,6 +47,7 @@ WHERE ($1::uuid IS NULL OR owner_id = $1 OR shared)
     AND ($2::text[] IS NULL OR status = ANY($2))
     AND ($3::text[] IS NULL OR capabilities && $3)
     AND ($4::text IS NULL OR (name, id) > ($4, $5::uuid))
+    AND ($7::text IS NULL OR version = $7) AND ($8::jsonb IS NULL OR labels @> $8)
 ORDER BY name, id LIMIT $6
 """
 
@@ -53,6 +59,8 @@ class AgentFilter:
     viewer: uuid.UUID | None
     statuses: Sequence[AgentStatus] | None = None
     capabilities: Sequence[str] | None = None
+    version: str | None = None
+    labels: Mapping[str, str] | None = None  # all of them
     after: tuple[str, uuid.UUID] | None = None
     limit: int = 50
 
@@ -94,6 +102,8 @@ async def find(tx: Transaction, wanted: AgentFilter) -> list[Agent]:
         wanted.after[0] if wanted.after else None,
         wanted.after[1] if wanted.after else None,
         wanted.limit + 1,
+        None if wanted.version is None else without_nul(wanted.version),
+        dict(wanted.labels) if wanted.labels else None,
     )
     return [_to_agent(row) for row in rows]
 
@@ -142,6 +152,9 @@ async def save_states(
     """Writes what this control plane knows of its agents; counters only of those that moved on."""
     await tx.execute(
         """
+        WITH locked AS MATERIALIZED (
+            SELECT id FROM agents WHERE id = ANY($1::uuid[]) ORDER BY id FOR NO KEY UPDATE
+        )
         UPDATE agents SET
             status = CASE WHEN ours THEN given.status ELSE agents.status END,
             reason = CASE WHEN ours THEN given.reason ELSE agents.reason END,
@@ -151,13 +164,15 @@ async def save_states(
             last_heartbeat_at = coalesce(given.beat, agents.last_heartbeat_at),
             tasks_completed = tasks_completed + given.completed,
             tasks_failed = tasks_failed + given.failed,
-            busy_seconds = busy_seconds + given.busy, updated_at = now()
+            busy_seconds = busy_seconds + given.busy, updated_at = now(),
+            health = coalesce(given.health, agents.health)
         FROM (
             SELECT given.*, owner.control_plane_id = $10 AS ours
-            FROM unnest($1::uuid[], $2::text[], $3::text[], $4::integer[], $5::jsonb[],
-                $6::float8[], $7::timestamptz[], $8::bigint[], $9::bigint[], $11::float8[]
+            FROM locked JOIN unnest($1::uuid[], $2::text[], $3::text[], $4::integer[], $5::jsonb[],
+                $6::float8[], $7::timestamptz[], $8::bigint[], $9::bigint[], $11::float8[],
+                $12::jsonb[]
             ) AS given (id, status, reason, slots_in_use, resources, round_trip, beat, completed,
-                failed, busy)
+                failed, busy, health) USING (id)
             JOIN agents AS owner USING (id)
         ) AS given
         WHERE agents.id = given.id
@@ -173,6 +188,7 @@ async def save_states(
         [state.failed for state in states],
         control_plane_id,
         [state.busy_seconds for state in states],
+        [state.health for state in states],
     )
 
 
@@ -218,7 +234,35 @@ def _to_agent(row: Row) -> Agent:
         connected_at=row["connected_at"],
         last_heartbeat=row["last_heartbeat_at"],
         restorable=row["restorable"],
+        control_plane=row["control_plane_id"],
+        models=_models(row["labels"]),
+        drain=to_drain(row),
+        quarantine=to_quarantine(row),
+        health=None if row["health"] is None else msgspec.convert(row["health"], Health),
     )
+
+
+def to_drain(row: Row) -> Drain | None:
+    if row["drained_at"] is None:
+        return None
+    return Drain(at=row["drained_at"], by=row["drained_by"], reason=row["drain_reason"])
+
+
+def to_quarantine(row: Row) -> Quarantine | None:
+    if row["quarantined_at"] is None:
+        return None
+    return Quarantine(
+        at=row["quarantined_at"],
+        until=row["quarantine_until"],
+        by=row["quarantined_by"],
+        reason=row["quarantine_reason"],
+        round=row["quarantine_round"],
+    )
+
+
+def _models(labels: Mapping[str, str]) -> list[str]:
+    named = (name.strip() for name in labels.get("models", "").split(","))
+    return [name for name in named if name]
 
 
 def _to_resources(value: dict[str, Any] | None) -> Resources | None:

@@ -1,24 +1,39 @@
-"""Writes down and announces, in batches, how the agents of this control plane are."""
+"""Keeps the database, the feeds and the registry in step: how the agents of this control plane are,
+and what has been decided about them.
+
+It sleeps until something changes; while agents are connected it looks once a second.
+"""
+
+import asyncio
+import itertools
+import uuid
+
+from nats.aio.msg import Msg
 
 from orchestra.features.agents import events, repository
+from orchestra.features.agents.service import quarantine
 from orchestra.features.agents.service.registry import ConnectedAgent, Registry
-from orchestra.features.agents.types import AgentStatus, LiveState
+from orchestra.features.agents.types import AgentStatus, LiveState, Standing
 from orchestra.foundation import clock
 from orchestra.foundation.concurrency import forever
 from orchestra.foundation.database import Database
 from orchestra.foundation.messaging import Bus, Message
 
+# Changes are gathered for so long, and written together.
 LOOK_SECONDS = 0.25
+IDLE_SECONDS = 1.0
 # An agent whose status stays is written and announced this often.
 WRITE_SECONDS = 10.0
 # How many slots are in use is known to this.
 LOAD_SECONDS = 1.0
 # At each look at most this many of those, so that thousands of agents spread over the ten seconds.
-WRITES_PER_LOOK = 500
+WRITES_PER_LOOK = 1_500
+# Decisions that were not heard of are found within this.
+STANDING_SECONDS = 5.0
 
 
 class Presence:
-    """Keeps the database and the feeds in step with the registry."""
+    """Works for one control plane."""
 
     def __init__(
         self, registry: Registry, database: Database, bus: Bus, *, control_plane_id: str
@@ -27,6 +42,12 @@ class Presence:
         self._database = database
         self._bus = bus
         self._control_plane_id = control_plane_id
+        self._loads: set[ConnectedAgent] = set()
+        self._swept_at = self._read_at = float("-inf")
+
+    async def start(self) -> None:
+        """Hears of decisions about its agents."""
+        await self._bus.listen(events.STANDING_SUBJECT, self._on_standing)
 
     async def run(self) -> None:
         """Works until it is cancelled."""
@@ -39,38 +60,87 @@ class Presence:
         await self.look()
 
     async def look(self) -> None:
-        """One round: health, changes, and who has not been written for long."""
+        """One round: health, decisions, changes, and who has not been written for long."""
         self._registry.check_health()
+        await self._read_standings()
         states: list[LiveState] = []
         messages: list[Message] = []
         for agent in self._registry.take_left():
             messages.append(events.status_changed(agent.view(AgentStatus.OFFLINE, "disconnected")))
             states.append(agent.take_state(AgentStatus.OFFLINE, "disconnected"))
-        for agent in self._due():
+        due = self._due()
+        for agent in due:
             messages.extend(_announcements(agent))
             states.append(agent.take_state(agent.status, agent.reason))
         if states:
             async with self._database.transaction() as tx:
                 await repository.save_states(tx, states, control_plane_id=self._control_plane_id)
+        await self._note_well([agent for agent in due if agent.did_well])
         await self._bus.publish_soon(*messages)
 
     async def _step(self) -> float:
         await self.look()
+        try:
+            # Without agents there is nothing to do before one comes.
+            async with asyncio.timeout(IDLE_SECONDS if len(self._registry) else None):
+                await self._registry.has_changes.wait()
+        except TimeoutError:
+            pass
         return LOOK_SECONDS
 
-    def _due(self) -> list[ConnectedAgent]:
-        changed: list[ConnectedAgent] = []
-        stale: list[ConnectedAgent] = []
-        limit = clock.monotonic() - WRITE_SECONDS
-        recently = clock.monotonic() - LOAD_SECONDS
+    async def _read_standings(self) -> None:
+        if clock.monotonic() - self._read_at < STANDING_SECONDS or not len(self._registry):
+            return
+        self._read_at = clock.monotonic()
+        async with self._database.transaction() as tx:
+            known = await repository.standings(tx, self._control_plane_id)
         for agent in self._registry:
-            if agent.shown != _shown(agent):
-                changed.append(agent)
-            elif agent.written_at < limit or (
-                agent.in_use != agent.written_in_use and agent.written_at < recently
-            ):
-                stale.append(agent)
-        return [*changed, *stale[:WRITES_PER_LOOK]]
+            if agent.connected_at < self._read_at:
+                self._registry.take_standing(agent, known.get(agent.id, Standing()))
+
+    async def _on_standing(self, message: Msg) -> None:
+        agent = self._registry.get(uuid.UUID(message.data.decode()))
+        if agent is None:
+            return
+        async with self._database.transaction() as tx:
+            standing = await repository.standing(tx, agent.id)
+        if standing is not None:
+            self._registry.take_standing(agent, standing)
+
+    async def _note_well(self, agents: list[ConnectedAgent]) -> None:
+        if not agents:
+            return
+        async with self._database.transaction() as tx:
+            await quarantine.note_well(tx, self._bus, [agent.id for agent in agents])
+        for agent in agents:
+            agent.did_well = False
+
+    def _due(self) -> list[ConnectedAgent]:
+        """What readers are told of at once, loads that have changed, and who is written rarely."""
+        due: dict[ConnectedAgent, None] = {}
+        for agent in self._registry.take_changed():
+            if agent.shown != _shown(agent) or agent.did_well:
+                due[agent] = None
+            elif agent.in_use != agent.written_in_use:
+                self._loads.add(agent)
+        recently = clock.monotonic() - LOAD_SECONDS
+        for agent in list(self._loads):
+            if agent.gone or agent in due:
+                self._loads.discard(agent)
+            elif agent.written_at < recently:
+                self._loads.discard(agent)
+                due[agent] = None
+        due.update(dict.fromkeys(self._stale()))
+        return list(due)
+
+    def _stale(self) -> list[ConnectedAgent]:
+        now = clock.monotonic()
+        if now - self._swept_at < IDLE_SECONDS:
+            return []
+        self._swept_at = now
+        limit = now - WRITE_SECONDS
+        stale = (agent for agent in self._registry if agent.written_at < limit)
+        return list(itertools.islice(stale, WRITES_PER_LOOK))
 
 
 def _announcements(agent: ConnectedAgent) -> list[Message]:
@@ -82,5 +152,4 @@ def _announcements(agent: ConnectedAgent) -> list[Message]:
 
 
 def _shown(agent: ConnectedAgent) -> tuple[AgentStatus, str]:
-    # The reason of a late heartbeat counts seconds; only its beginning is a change.
-    return agent.status, "" if agent.unhealthy else agent.reason
+    return agent.status, agent.reason

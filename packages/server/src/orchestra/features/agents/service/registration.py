@@ -52,11 +52,19 @@ async def owned(tx: Transaction, actor: Actor, agent_id: uuid.UUID) -> Agent:
     return agent
 
 
+async def managed(tx: Transaction, actor: Actor, agent_id: uuid.UUID) -> Agent:
+    """An agent about which the actor may decide; raises AgentNotFound or Forbidden."""
+    agent = await visible(tx, actor, agent_id)
+    is_person = actor.kind not in (ActorKind.AGENT, ActorKind.RUN)
+    is_theirs = agent.owner_id == actor.user_id or actor.may(Permission.AGENTS_MANAGE)
+    if not (is_person and is_theirs):
+        raise Forbidden("Only its owner or an administrator may decide about an agent.")
+    return agent
+
+
 async def forget(tx: Transaction, actor: Actor, agent_id: uuid.UUID) -> None:
     """Forgets an agent that is offline, and revokes its keys; raises AgentConnected otherwise."""
-    agent = await visible(tx, actor, agent_id)
-    if agent.owner_id != actor.user_id and not actor.may(Permission.AGENTS_MANAGE):
-        raise Forbidden("Only its owner or an administrator may forget an agent.")
+    agent = await managed(tx, actor, agent_id)
     if not await repository.forget(tx, agent_id):
         raise AgentConnected
     await audit.record(
