@@ -1,11 +1,11 @@
 /** The table of URLs of the administration; filters of lists are part of them. */
 import { meQuery } from "@ai-orchestra/api/session";
+import { PageError, PageNotFound, PagePending } from "@ai-orchestra/ui/page-states";
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent, Outlet } from "@tanstack/react-router";
 import { queryClient } from "./query-client.ts";
 import { AdminShell } from "./shell/admin-shell.tsx";
-import { PageError, PageNotFound, PagePending } from "./shell/page-states.tsx";
 
-const root = createRootRoute({ component: Outlet, notFoundComponent: PageNotFound });
+const root = createRootRoute({ component: Outlet, notFoundComponent: () => <PageNotFound home="/admin/" /> });
 
 const admin = createRoute({
   getParentRoute: () => root,
@@ -75,7 +75,7 @@ export const router = createRouter({
   defaultPreload: "intent",
   defaultPendingComponent: PagePending,
   defaultPendingMs: 300,
-  defaultErrorComponent: PageError,
+  defaultErrorComponent: ({ error }) => <PageError error={error} onRetry={() => router.invalidate()} />,
   scrollRestoration: true,
 });
 

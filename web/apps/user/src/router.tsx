@@ -1,10 +1,10 @@
 /** The table of URLs. Pages are chunks of their own; the shell decides whether one must be signed in. */
 import { meQuery } from "@ai-orchestra/api/session";
+import { PageError, PageNotFound, PagePending } from "@ai-orchestra/ui/page-states";
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent, Outlet, redirect } from "@tanstack/react-router";
 import { queryClient } from "./query-client.ts";
-import { PageError, PageNotFound, PagePending } from "./shell/page-states.tsx";
 
-const root = createRootRoute({ component: Outlet, notFoundComponent: PageNotFound });
+const root = createRootRoute({ component: Outlet, notFoundComponent: () => <PageNotFound home="/" /> });
 
 const login = createRoute({
   getParentRoute: () => root,
@@ -85,7 +85,7 @@ export const router = createRouter({
   defaultPreload: "intent",
   defaultPendingComponent: PagePending,
   defaultPendingMs: 300,
-  defaultErrorComponent: PageError,
+  defaultErrorComponent: ({ error }) => <PageError error={error} onRetry={() => router.invalidate()} />,
   scrollRestoration: true,
 });
 

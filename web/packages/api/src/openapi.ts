@@ -948,7 +948,7 @@ export interface components {
          * AgentStatus
          * @enum {string}
          */
-        AgentStatus: "online" | "busy" | "draining" | "unhealthy" | "offline";
+        AgentStatus: "online" | "busy" | "draining" | "quarantined" | "unhealthy" | "offline";
         /** AnswerView */
         AnswerView: {
             assistant_message: components["schemas"]["MessageView"];
@@ -1441,7 +1441,7 @@ export interface components {
          * TaskState
          * @enum {string}
          */
-        TaskState: "queued" | "running" | "cancelling" | "succeeded" | "failed" | "cancelled";
+        TaskState: "queued" | "running" | "waiting" | "cancelling" | "succeeded" | "failed" | "cancelled";
         /** TaskView */
         TaskView: {
             agent_id: string | null;

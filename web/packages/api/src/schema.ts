@@ -80,7 +80,7 @@ export interface AuditEntry {
   request_id: string;
 }
 
-export type AgentStatus = "online" | "busy" | "draining" | "unhealthy" | "offline";
+export type AgentStatus = "online" | "busy" | "draining" | "quarantined" | "unhealthy" | "offline";
 
 export interface AgentResources {
   cpu_usage: number;
@@ -119,7 +119,7 @@ export interface Enrolment {
   command: string;
 }
 
-export type TaskState = "queued" | "running" | "cancelling" | "succeeded" | "failed" | "cancelled";
+export type TaskState = "queued" | "running" | "waiting" | "cancelling" | "succeeded" | "failed" | "cancelled";
 export type Priority = "low" | "normal" | "high" | "critical";
 
 // An alias, not an interface: the server describes it as any object, which only an alias fits.

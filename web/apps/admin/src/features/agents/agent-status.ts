@@ -7,6 +7,7 @@ export const AGENT_STATUS: Record<AgentStatus, { tone: Tone; text: MessageDescri
   online: { tone: "success", text: msg`Online` },
   busy: { tone: "accent", text: msg`Busy` },
   draining: { tone: "warning", text: msg`Finishing up` },
+  quarantined: { tone: "error", text: msg`Quarantined` },
   unhealthy: { tone: "error", text: msg`Unhealthy` },
   offline: { tone: "neutral", text: msg`Offline` },
 };

@@ -4,8 +4,9 @@ import type { MessageDescriptor } from "@lingui/core";
 import { msg } from "@lingui/core/macro";
 
 export const TASK_STATE: Record<TaskState, { tone: Tone; text: MessageDescriptor }> = {
-  queued: { tone: "warning", text: msg`Waiting` },
+  queued: { tone: "warning", text: msg`Queued` },
   running: { tone: "accent", text: msg`Running` },
+  waiting: { tone: "neutral", text: msg`Waiting` },
   cancelling: { tone: "warning", text: msg`Being cancelled` },
   succeeded: { tone: "success", text: msg`Succeeded` },
   failed: { tone: "error", text: msg`Failed` },

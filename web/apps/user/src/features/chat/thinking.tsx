@@ -26,6 +26,7 @@ export function Thinking({ phase }: { phase: TaskState | undefined }) {
       </span>
       {long && phase === "queued" ? <Trans>Waiting for a free agent…</Trans> : null}
       {long && phase === "running" ? <Trans>Thinking…</Trans> : null}
+      {long && phase === "waiting" ? <Trans>Waiting for a reply or for a part of the work…</Trans> : null}
       {phase === "cancelling" ? <Trans>Stopping…</Trans> : null}
       {long ? null : (
         <span className="sr-only">

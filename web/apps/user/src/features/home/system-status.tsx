@@ -13,6 +13,7 @@ const STATUS = {
   online: { tone: "success", text: msg`Online` },
   busy: { tone: "accent", text: msg`Busy` },
   draining: { tone: "warning", text: msg`Finishing up` },
+  quarantined: { tone: "error", text: msg`Quarantined` },
   unhealthy: { tone: "error", text: msg`Unhealthy` },
   offline: { tone: "neutral", text: msg`Offline` },
 } as const satisfies Record<AgentStatus, { tone: Tone; text: unknown }>;

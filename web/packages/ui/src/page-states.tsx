@@ -1,10 +1,9 @@
-import { Button, buttonClass } from "@ai-orchestra/ui/button";
-import { EmptyState } from "@ai-orchestra/ui/empty-state";
-import { CircleAlertIcon, SearchIcon } from "@ai-orchestra/ui/icons";
-import { problemText } from "@ai-orchestra/ui/problem-text.ts";
-import { Spinner } from "@ai-orchestra/ui/spinner";
 import { Trans, useLingui } from "@lingui/react/macro";
-import { Link, useRouter, type ErrorComponentProps } from "@tanstack/react-router";
+import { Button, buttonClass } from "./button.tsx";
+import { EmptyState } from "./empty-state.tsx";
+import { CircleAlertIcon, SearchIcon } from "./icons.ts";
+import { problemText } from "./problem-text.ts";
+import { Spinner } from "./spinner.tsx";
 
 export function PagePending() {
   const { t } = useLingui();
@@ -16,9 +15,8 @@ export function PagePending() {
   );
 }
 
-export function PageError({ error }: ErrorComponentProps) {
+export function PageError({ error, onRetry }: { error: unknown; onRetry: () => Promise<unknown> }) {
   const { t } = useLingui();
-  const router = useRouter();
   return (
     <main className="flex min-h-[70dvh] items-center justify-center">
       <EmptyState
@@ -26,7 +24,7 @@ export function PageError({ error }: ErrorComponentProps) {
         title={t`This page could not be shown`}
         description={problemText(error)}
         action={
-          <Button onClick={() => router.invalidate()}>
+          <Button onClick={onRetry}>
             <Trans>Try again</Trans>
           </Button>
         }
@@ -35,7 +33,8 @@ export function PageError({ error }: ErrorComponentProps) {
   );
 }
 
-export function PageNotFound() {
+/** `home` is the address of the application's first page. */
+export function PageNotFound({ home }: { home: string }) {
   const { t } = useLingui();
   return (
     <main className="flex min-h-[70dvh] items-center justify-center">
@@ -44,9 +43,9 @@ export function PageNotFound() {
         title={t`There is nothing here`}
         description={t`The address may be mistyped, or the page has moved.`}
         action={
-          <Link to="/" className={buttonClass()}>
+          <a href={home} className={buttonClass()}>
             <Trans>Go to the home page</Trans>
-          </Link>
+          </a>
         }
       />
     </main>
