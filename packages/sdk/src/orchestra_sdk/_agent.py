@@ -5,6 +5,7 @@ import logging
 import signal
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any, TypeVar
@@ -54,15 +55,31 @@ class Agent:
         self._capabilities: dict[str, Capability] = {}
         self._runtime: Runtime | None = None
 
-    def task(self, name: str, *, description: str = "") -> Callable[[_Handler], _Handler]:
-        """Declare the handler of a capability: `async def f(ctx, input)` or a plain function."""
+    def task(
+        self,
+        name: str,
+        *,
+        description: str = "",
+        probe: Callable[[], Any] | None = None,
+        probe_seconds: float = 30.0,
+    ) -> Callable[[_Handler], _Handler]:
+        """Declare the handler of a capability: `async def f(ctx, input)` or a plain function.
+
+        `probe`, async or plain, is called every `probe_seconds` beside the tasks, to see that the
+        capability works; it does not when it raises, returns False or takes too long.
+        """
         if not _is_word(name):
             raise ValueError(f"a capability is 1 to 64 of a-z A-Z 0-9 _ -, not {name!r}")
+        if probe_seconds <= 0:
+            raise ValueError(f"probe_seconds must be more than 0, not {probe_seconds}")
 
         def declare(handler: _Handler) -> _Handler:
             if name in self._capabilities:
                 raise ValueError(f"{name!r} has a handler already")
-            self._capabilities[name] = _capability.describe(name, handler, description)
+            described = _capability.describe(name, handler, description)
+            if probe is not None:
+                described = replace(described, probe=probe, probe_seconds=probe_seconds)
+            self._capabilities[name] = described
             return handler
 
         return declare
@@ -151,6 +168,7 @@ class Agent:
                 description=capability.description,
                 input_schema=capability.input_schema,
                 output_schema=capability.output_schema,
+                probe_seconds=capability.probe_seconds,
             )
             for capability in self._capabilities.values()
         ]

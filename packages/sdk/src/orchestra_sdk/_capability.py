@@ -19,6 +19,8 @@ class Capability:
     takes_input: bool
     input_type: Any
     output_type: Any
+    probe: Callable[[], Any] | None = None
+    probe_seconds: float = 0.0  # how often; 0: never
 
     @property
     def input_schema(self) -> str:

@@ -16,6 +16,7 @@ from orchestra_sdk._errors import AgentError
 from orchestra_sdk._execution import Executor
 from orchestra_sdk._journal import Journal
 from orchestra_sdk._outbox import Outbox
+from orchestra_sdk._probing import Prober
 from orchestra_sdk._resources import Resources
 from orchestra_sdk._run import Run
 from orchestra_sdk._session import Parts
@@ -55,6 +56,7 @@ class Runtime:
         self._journal = Journal(options.state_dir) if options.state_dir else None
         self._table = RunTable(self._outbox, self._assigned)
         self._table.on_forget = self._forgotten
+        self._prober = Prober(options.capabilities, self._outbox)
         self._executor = self._make_executor()
         self._executor.on_change = self._changed.set
         self._connection = self._make_connection()
@@ -73,6 +75,7 @@ class Runtime:
             await self._wait(lambda: self._stops > 0, None)
             await self._leave()
         finally:
+            self._prober.stop()
             await asyncio.to_thread(self._connection.stop, _CLOSE_SECONDS)
             if self._journal is not None:
                 self._journal.close()
@@ -158,6 +161,7 @@ class Runtime:
             resources=Resources(),
             slots_in_use=lambda: self._executor.executing,
             on_welcome=self._welcomed,
+            on_probe=lambda probe: call_soon(self._loop, self._prober.start, probe),
         )
         return Connection(
             parts,

@@ -30,6 +30,7 @@ class Parts:
     resources: Resources
     slots_in_use: Callable[[], int]
     on_welcome: Callable[[pb.RegisterAgentResponse], None]
+    on_probe: Callable[[pb.Probe], None]
 
 
 class Session:
@@ -89,6 +90,8 @@ class Session:
             self._parts.table.resume(_wire.unwrap(message, pb.Welcome))
         elif message.type == pb.TASK_TYPE_DRAIN:
             return True
+        elif message.type == pb.TASK_TYPE_PROBE:
+            self._parts.on_probe(_wire.unwrap(message, pb.Probe))
         elif self.welcomed:
             self._parts.table.receive(message)
         return False

@@ -24,6 +24,7 @@ class ConnectedAgent:
         self.registration = registration
         self.heartbeats: list[pb.HeartbeatMessage] = []
         self.hellos: list[pb.Hello] = []
+        self.probes: dict[int, pb.ProbeResult] = {}  # answers, by the number of the question
         self.stream: AgentStream | None = None
         self.draining = False
 

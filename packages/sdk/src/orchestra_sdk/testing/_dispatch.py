@@ -118,6 +118,9 @@ class Dispatch:
             self._events(agent, message, acknowledging=acknowledging)
         elif message.type == pb.TASK_TYPE_COMMAND:
             self._command(agent, message)
+        elif message.type == pb.TASK_TYPE_PROBE_RESULT:
+            result = _wire.unwrap(message, pb.ProbeResult)
+            agent.probes[result.id] = result
 
     def _command(self, agent: ConnectedAgent, message: pb.TaskMessage) -> None:
         task = self.tasks[message.task_id]

@@ -14,7 +14,7 @@ from orchestra_sdk.testing._agents import ConnectedAgent, Registry
 from orchestra_sdk.testing._dispatch import Dispatch
 from orchestra_sdk.testing._servicer import Servicer, Stream
 from orchestra_sdk.testing._task import SubmittedTask
-from orchestra_sdk.testing._waiting import WAIT_SECONDS
+from orchestra_sdk.testing._waiting import WAIT_SECONDS, until
 
 _THREADS = 64  # an agent holds two: its stream and its heartbeat
 
@@ -50,6 +50,7 @@ class ControlPlane:
         self._server: grpc.Server | None = None
         self._servicer: Servicer | None = None
         self._port = 0
+        self._probes = 0
 
     @property
     def url(self) -> str:
@@ -143,6 +144,18 @@ class ControlPlane:
     async def agent(self, name: str, *, timeout: float = WAIT_SECONDS) -> ConnectedAgent:
         """Return the agent of that name when it is connected."""
         return await self.registry.connected(name, timeout)
+
+    async def probe(
+        self, agent: ConnectedAgent, capability: str, *, timeout_seconds: float = WAIT_SECONDS
+    ) -> pb.ProbeResult:
+        """Return what the agent says when it is asked whether a capability works."""
+        self._probes += 1
+        number = self._probes
+        if agent.stream is not None:
+            probe = pb.Probe(id=number, capability=capability, timeout_seconds=timeout_seconds)
+            agent.stream.send(_wire.wrap(pb.TASK_TYPE_PROBE, probe, agent_id=agent.id))
+        await until(lambda: number in agent.probes)
+        return agent.probes.pop(number)
 
     def assign(self, task: SubmittedTask, agent: ConnectedAgent) -> None:
         """Send the assignment of the present lease once more."""
