@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from nats.js.errors import NotFoundError
 from orchestra.engines.testing import RunningNats, start_nats, wait_until
-from orchestra.features.events import Outbox
+from orchestra.features.events import Outbox, repository
 from orchestra.foundation import clock, ids
 from orchestra.foundation.database import Database, Transaction
 from orchestra.foundation.messaging import EVENTS, Bus, Message
@@ -58,6 +58,39 @@ async def test_the_relay_sends_what_a_killed_process_had_only_committed(
     assert await _stored(bus, subject) == [b"0", b"1", b"2"]
     assert await _rows(database) == 0
     assert await outbox.relay() == 0
+
+
+async def test_messages_of_one_transaction_share_a_row_that_the_relay_can_read(
+    database: Database, bus: Bus
+) -> None:
+    outbox, subject = Outbox(bus, database), _subject()
+    large = b"x" * 200_000
+    with pytest.raises(ValueError, match="changed"):
+        await _add_and_fail(database, outbox, Message(subject, b"never"))
+    async with database.transaction() as tx:
+        parcels = [
+            (Message(subject, b"0", f"{subject}:0"), Message(subject, b"1", f"{subject}:1")),
+            (Message(subject, large, f"{subject}:2"),),
+        ]
+        await repository.insert_parcels(tx, parcels)
+        await tx.execute("UPDATE outbox SET created_at = now() - interval '1 minute'")
+
+    assert await _rows(database) == 2
+    assert await outbox.relay() == 2
+    assert await _stored(bus, subject) == [b"0", b"1", large]
+    assert await _rows(database) == 0
+
+
+async def test_what_jetstream_refuses_stays_for_the_relay(database: Database, bus: Bus) -> None:
+    outbox, subject = Outbox(bus, database), _subject()
+    too_large = b"x" * (bus.client.max_payload + 1)
+    async with database.transaction() as tx:
+        await outbox.add(tx, Message(subject, too_large), Message(subject, b"after"))
+    await outbox.flush()
+
+    assert await _stored(bus, subject) == [b"after"]
+    assert await _rows(database) == 1
+    await outbox.close()
 
 
 async def test_a_message_that_jetstream_has_is_not_stored_twice_by_the_relay(

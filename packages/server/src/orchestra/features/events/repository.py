@@ -4,20 +4,37 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from orchestra.foundation.database import Transaction
+import msgspec
+
+from orchestra.foundation.database import Database, Row, Transaction
 from orchestra.foundation.messaging import Message
 
 
 @dataclass(frozen=True, slots=True)
-class Unsent:
-    """A committed message whose row stands until JetStream has it."""
+class Parcel:
+    """Committed messages whose row stands until JetStream has them all."""
 
     id: int
-    message: Message
+    messages: tuple[Message, ...]
 
 
-async def insert_messages(tx: Transaction, messages: Sequence[Message]) -> list[int]:
-    """Adds rows in order and returns their numbers; every message needs a `message_id`."""
+# A row without a subject holds several messages, so that many tasks that end together cost one.
+_PACKED = ""
+_Triple = tuple[str, str | None, bytes]
+
+
+def row_of(messages: Sequence[Message]) -> tuple[str, str, bytes]:
+    """Subject, message id and payload of the one row that holds the messages."""
+    if len(messages) == 1:
+        only = messages[0]
+        return only.subject, only.message_id or "", only.payload
+    triples = [(each.subject, each.message_id, each.payload) for each in messages]
+    return _PACKED, _PACKED, msgspec.msgpack.encode(triples)
+
+
+async def insert_parcels(tx: Transaction, parcels: Sequence[Sequence[Message]]) -> list[int]:
+    """Adds a row for each, in order, and returns their numbers; messages need a `message_id`."""
+    given = [row_of(messages) for messages in parcels]
     rows = await tx.fetch(
         """
         INSERT INTO outbox (subject, message_id, payload, created_at)
@@ -27,20 +44,25 @@ async def insert_messages(tx: Transaction, messages: Sequence[Message]) -> list[
         ORDER BY place
         RETURNING id
         """,
-        [message.subject for message in messages],
-        [message.message_id for message in messages],
-        [message.payload for message in messages],
+        [subject for subject, _, _ in given],
+        [message_id for _, message_id, _ in given],
+        [payload for _, _, payload in given],
     )
     return sorted(row["id"] for row in rows)
 
 
-async def delete_messages(tx: Transaction, numbers: Sequence[int]) -> None:
+async def delete_parcels(database: Database, numbers: Sequence[int]) -> None:
     # A crash that forgets this commit only makes the relay send again what JetStream recognises.
-    await tx.execute("SET LOCAL synchronous_commit TO off")
-    await tx.execute("DELETE FROM outbox WHERE id = ANY($1::bigint[])", list(numbers))
+    await database.fetch(
+        """
+        WITH unflushed AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
+        DELETE FROM outbox USING unflushed WHERE id = ANY($1::bigint[])
+        """,
+        list(numbers),
+    )
 
 
-async def old_messages(tx: Transaction, *, older_than_seconds: float, limit: int) -> list[Unsent]:
+async def old_parcels(tx: Transaction, *, older_than_seconds: float, limit: int) -> list[Parcel]:
     """The oldest rows that whoever committed them has not sent, in order of their numbers."""
     rows = await tx.fetch(
         """
@@ -50,10 +72,14 @@ async def old_messages(tx: Transaction, *, older_than_seconds: float, limit: int
         older_than_seconds,
         limit,
     )
-    return [
-        Unsent(row["id"], Message(row["subject"], row["payload"], row["message_id"]))
-        for row in rows
-    ]
+    return [Parcel(row["id"], _messages_of(row)) for row in rows]
+
+
+def _messages_of(row: Row) -> tuple[Message, ...]:
+    if row["subject"] != _PACKED:
+        return (Message(row["subject"], row["payload"], row["message_id"]),)
+    triples = msgspec.msgpack.decode(row["payload"], type=list[_Triple])
+    return tuple(Message(subject, payload, name) for subject, name, payload in triples)
 
 
 async def subscriptions(tx: Transaction, caller: str) -> list[str]:

@@ -1,38 +1,37 @@
 """The outbox: a message commits with the change it tells of, and reaches JetStream at least once.
 
-After the commit it is published from memory at once, and its row is deleted a moment later, many
-rows in one transaction. What a crash or a NATS outage kept from being sent, the worker's relay
-sends again; JetStream recognises repetitions by message id for two minutes, readers by cursor.
+Messages of one transaction share a row. After the commit they are published from memory at once,
+and the row is deleted a moment later, many in one statement. What a crash or a NATS outage kept
+from being sent, the worker's relay sends again; JetStream recognises repetitions by message id for
+two minutes, readers by cursor.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from typing import Any
 from weakref import WeakKeyDictionary
 
-import nats.errors
 import structlog
-from nats.js import api
-from nats.js.errors import Error as JetStreamError
-from nats.js.errors import NoStreamResponseError
 
 from orchestra.features.events import repository
-from orchestra.features.events.repository import Unsent
+from orchestra.features.events.repository import Parcel
 from orchestra.foundation import ids
 from orchestra.foundation.concurrency import Guard
 from orchestra.foundation.database import Database, Transaction
 from orchestra.foundation.errors import OrchestraError
-from orchestra.foundation.messaging import PUBLISH_TIMEOUT_SECONDS, Bus, Message
+from orchestra.foundation.messaging import Bus, Message, PubAck
 
 log = structlog.get_logger(__name__)
 
 # Beyond it messages are left to the relay rather than to memory.
 MAX_WAITING = 20_000
-WINDOW = 512
+WINDOW = 64  # rows
 # Rows deleted together: long enough to gather many, short against the relay's patience.
-DELETE_AFTER_SECONDS = 0.02
+DELETE_AFTER_SECONDS = 0.1
 RELAY_AFTER_SECONDS = 2.0
+# Of the messages in one row.
+PARCEL_BYTES = 256 * 1024
+PARCEL_MESSAGES = 128
 RELAY_BATCH = 500
 
 
@@ -42,8 +41,8 @@ class Outbox:
     def __init__(self, bus: Bus, database: Database) -> None:
         self._bus = bus
         self._database = database
-        self._open: WeakKeyDictionary[Transaction, list[Unsent]] = WeakKeyDictionary()
-        self._waiting: deque[Unsent] = deque()
+        self._open: WeakKeyDictionary[Transaction, list[Parcel]] = WeakKeyDictionary()
+        self._waiting: deque[Parcel] = deque()
         self._sent: list[int] = []
         self._guard = Guard()
         self._sender: asyncio.Task[None] | None = None
@@ -51,13 +50,13 @@ class Outbox:
 
     async def add(self, tx: Transaction, *messages: Message) -> None:
         """Writes the messages with the transaction; after its commit they are sent in order."""
-        named = [_with_id(message) for message in messages]
-        numbers = await repository.insert_messages(tx, named)
+        parcels = _parcels([_with_id(message) for message in messages])
+        numbers = await repository.insert_parcels(tx, parcels)
         pending = self._open.get(tx)
         if pending is None:
             self._open[tx] = pending = []
             tx.after_commit(lambda: self._committed(tx))
-        pending.extend(map(Unsent, numbers, named))
+        pending.extend(map(Parcel, numbers, parcels))
 
     async def relay(self, database: Database | None = None) -> int:
         """Sends a batch of rows that still stand after 2 s, oldest first; returns how many it sent.
@@ -66,7 +65,7 @@ class Outbox:
         """
         database = database or self._database
         async with database.transaction() as tx:
-            rows = await repository.old_messages(
+            rows = await repository.old_parcels(
                 tx, older_than_seconds=RELAY_AFTER_SECONDS, limit=RELAY_BATCH
             )
         if not rows:
@@ -74,8 +73,7 @@ class Outbox:
         taken = await self._publish(rows)
         until = next((place for place, is_taken in enumerate(taken) if not is_taken), len(rows))
         if until:
-            async with database.transaction() as tx:
-                await repository.delete_messages(tx, [row.id for row in rows[:until]])
+            await repository.delete_parcels(database, [row.id for row in rows[:until]])
         return until
 
     async def flush(self) -> None:
@@ -94,11 +92,14 @@ class Outbox:
         await self._guard.stop()
 
     async def _committed(self, tx: Transaction) -> None:
-        messages = self._open.pop(tx, [])
-        if len(self._waiting) + len(messages) > MAX_WAITING or not self._bus.is_connected:
+        self.send(self._open.pop(tx, []))
+
+    def send(self, parcels: Sequence[Parcel]) -> None:
+        """Sends what is committed, after what waits already; what cannot be sent the relay has."""
+        if len(self._waiting) + len(parcels) > MAX_WAITING or not self._bus.is_connected:
             return
-        self._waiting.extend(messages)
-        if messages and (self._sender is None or self._sender.done()):
+        self._waiting.extend(parcels)
+        if parcels and (self._sender is None or self._sender.done()):
             self._sender = self._guard.spawn("outbox-send", self._send_waiting())
 
     async def _send_waiting(self) -> None:
@@ -117,60 +118,36 @@ class Outbox:
             await asyncio.sleep(DELETE_AFTER_SECONDS)
             numbers, self._sent = self._sent, []
             try:
-                async with self._database.transaction() as tx:
-                    await repository.delete_messages(tx, numbers)
+                await repository.delete_parcels(self._database, numbers)
             except OrchestraError as error:
                 # The rows stay: the relay sends them again and deletes them.
                 log.warning("sent messages could not be deleted", error=error.message)
 
-    async def _publish(self, rows: Sequence[Unsent]) -> list[bool]:
-        """Sends all without waiting in between; says of each whether JetStream has it."""
-        taken = await self._publish_window(rows)
-        if any(isinstance(result, NoStreamResponseError) for result in taken):
-            await self._restore_streams()
-            taken = await self._publish_window(rows)
-        return [isinstance(result, api.PubAck) for result in taken]
-
-    async def _publish_window(self, rows: Sequence[Unsent]) -> list[api.PubAck | BaseException]:
-        acknowledgements: list[asyncio.Future[api.PubAck]] = []
-        try:
-            async with asyncio.timeout(PUBLISH_TIMEOUT_SECONDS):
-                for row in rows:
-                    acknowledgement = await self._start(row.message)
-                    acknowledgements.append(acknowledgement)
-                await asyncio.wait(acknowledgements)
-        except (TimeoutError, OSError, nats.errors.Error, JetStreamError) as error:
-            log.warning(
-                "messages wait for the relay",
-                count=len(rows),
-                error=str(error) or type(error).__name__,
-            )
+    async def _publish(self, rows: Sequence[Parcel]) -> list[bool]:
+        """Sends all without waiting in between; says of each whether JetStream has all of it."""
+        outcomes = await self._bus.publish_window([each for row in rows for each in row.messages])
+        failed = next((each for each in outcomes if not isinstance(each, PubAck)), None)
+        if failed is not None:
+            why = str(failed) or type(failed).__name__
+            log.warning("messages wait for the relay", count=len(rows), error=why)
+        answers = iter(outcomes)
         return [
-            *map(_outcome, acknowledgements),
-            *(_NOT_SENT for _ in rows[len(acknowledgements) :]),
+            all([isinstance(next(answers), PubAck) for _ in row.messages])  # noqa: C419 - takes all of its own
+            for row in rows
         ]
 
-    async def _start(self, message: Message) -> "asyncio.Future[api.PubAck]":
-        headers = {api.Header.MSG_ID.value: message.message_id}
-        jetstream: Any = self._bus.jetstream  # publish_async is partly untyped in nats-py
-        return await jetstream.publish_async(message.subject, message.payload, headers=headers)
 
-    async def _restore_streams(self) -> None:
-        try:
-            await self._bus.ensure_streams()
-        except (nats.errors.Error, JetStreamError, TimeoutError) as error:
-            log.warning("streams are not there", error=str(error) or type(error).__name__)
-
-
-_NOT_SENT = TimeoutError()
-
-
-def _outcome(acknowledgement: "asyncio.Future[api.PubAck]") -> api.PubAck | BaseException:
-    if not acknowledgement.done():
-        acknowledgement.cancel()
-    if acknowledgement.cancelled() or not acknowledgement.done():
-        return _NOT_SENT
-    return acknowledgement.exception() or acknowledgement.result()
+def _parcels(messages: Sequence[Message]) -> list[tuple[Message, ...]]:
+    """Messages together in as few rows as their size allows."""
+    parcels: list[list[Message]] = []
+    size = 0
+    for message in messages:
+        size += len(message.payload)
+        if not parcels or size > PARCEL_BYTES or len(parcels[-1]) == PARCEL_MESSAGES:
+            parcels.append([])
+            size = len(message.payload)
+        parcels[-1].append(message)
+    return [tuple(parcel) for parcel in parcels]
 
 
 def _with_id(message: Message) -> Message:
