@@ -1,7 +1,7 @@
 """What authors may rely on; a change here is a change of the product."""
 
 import orchestra_sdk
-from orchestra_sdk import testing
+from orchestra_sdk import patterns, testing
 
 
 def test_the_public_names_are_these() -> None:
@@ -67,3 +67,21 @@ def test_a_context_offers_these_words() -> None:
         "trace_parent",
     }
     assert words == {name for name in dir(orchestra_sdk.SyncContext) if not name.startswith("_")}
+
+
+def test_the_patterns_are_these() -> None:
+    assert sorted(patterns.__all__) == [
+        "Assigned",
+        "Decider",
+        "Decision",
+        "Done",
+        "HandOff",
+        "Said",
+        "Situation",
+        "concurrent",
+        "group_chat",
+        "hand_off",
+        "router",
+        "sequential",
+        "supervisor",
+    ]
