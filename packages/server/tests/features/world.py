@@ -73,6 +73,7 @@ class World:
         parts = (self.database, outbox, self.bus, settings)
         self.guard.spawn("reconcile", forever("reconcile", jobs.reconcile(*parts)))
         self.guard.spawn("permits", forever("permits", jobs.renew_permits(*parts)))
+        self.guard.spawn("due", forever("due", jobs.place_due(self.database, self.bus)))
         delivery = FinishDelivery(self.database, callbacks)
         await delivery.listen(self.bus)
         self.guard.spawn("deliver", forever("deliver", delivery.step))

@@ -74,6 +74,8 @@ def _jobs(settings: Settings, database: Database, bus: Bus, worker: Worker) -> t
         Job("subscriptions", events_jobs.purge(database)),
         Job("overdue tasks", tasks_jobs.reconcile(database, outbox, bus, settings)),
         Job("permits", tasks_jobs.renew_permits(database, outbox, bus, settings)),
+        Job("delayed tasks", tasks_jobs.place_due(database, bus)),
+        Job("fair shares", tasks_jobs.tidy_shares(database, bus)),
         Job("ends of tasks", worker.finishes.step, is_shared=True),
         Job("silent agents", agents_jobs.abandon_silent(database, bus)),
         Job("answers left behind", chat_jobs.settle_left_behind(database, outbox)),

@@ -125,6 +125,7 @@ async def test_a_foreign_task_is_not_there(world: Any, http: httpx.AsyncClient) 
 async def test_a_task_shows_its_attempts_and_its_result(
     world: Any, wire: Any, http: httpx.AsyncClient
 ) -> None:
+    await world.worker()
     async with wire(await world.plane()) as agent:
         await agent.connect()
         task = await world.submit("echo", 1)

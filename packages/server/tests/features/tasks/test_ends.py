@@ -75,6 +75,7 @@ async def test_an_agent_that_does_not_stop_is_fenced(world: Any, wire: Any) -> N
 async def test_a_retryable_failure_is_tried_again_and_a_final_one_is_not(
     world: Any, wire: Any
 ) -> None:
+    await world.worker()
     async with wire(await world.plane()) as agent:
         await agent.connect()
         task = await world.submit("echo", 1, max_attempts=3)

@@ -9,6 +9,7 @@ from nats.aio.msg import Msg
 from orchestra.features.events import Outbox
 from orchestra.features.tasks import events
 from orchestra.features.tasks.repository import ending, reading
+from orchestra.features.tasks.service.delayed import Delayed
 from orchestra.features.tasks.service.reconciling import Reconciler
 from orchestra.features.tasks.types import Task, TaskId
 from orchestra.foundation.database import Database, Transaction
@@ -46,6 +47,16 @@ def renew_permits(database: Database, outbox: Outbox, bus: Bus, settings: Settin
         return PERMIT_SECONDS
 
     return step
+
+
+def place_due(database: Database, bus: Bus) -> Step:
+    """Brings delayed tasks into line when their time has come. Run by one worker at a time."""
+    return Delayed(database, bus).place_due
+
+
+def tidy_shares(database: Database, bus: Bus) -> Step:
+    """Keeps fair shares true when waiting tasks are cancelled. Run by one worker at a time."""
+    return Delayed(database, bus).tidy
 
 
 class FinishDelivery:

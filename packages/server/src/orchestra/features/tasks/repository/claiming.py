@@ -41,47 +41,85 @@ class Claim:
     agent_name: str
     affinity_key: str | None
     trace_parent: str | None
+    parent_id: uuid.UUID | None
     run_timeout_seconds: float
     progress_timeout_seconds: float
     waited_seconds: float
 
 
-# Locks of others are skipped, so control planes never wait for each other; `state` is written out
-# because the index of waiting tasks is partial.
-_CLAIM = f"""
-WITH picked AS MATERIALIZED (
-    SELECT id FROM tasks
-    WHERE queue = $1 AND state = '{TaskState.QUEUED}' AND (run_after IS NULL OR run_after <= now())
-        AND ($5::uuid IS NULL OR user_id = $5)
-    ORDER BY priority DESC, id LIMIT $2 FOR UPDATE SKIP LOCKED
-), placed AS (
-    SELECT numbered.id, slot.agent_id, slot.agent_name
-    FROM (SELECT id, row_number() OVER () AS place FROM picked) AS numbered
-    JOIN unnest($3::uuid[], $4::text[]) WITH ORDINALITY AS slot (agent_id, agent_name, place)
-        USING (place)
-), claimed AS (
+# What follows `placed` (id, agent_id, agent_name): the lease, its attempt, and the clocks of the
+# queues, which go on to the last task taken; one that another moves just now is left to it. $5 is
+# the length of the lease in seconds.
+TAKE = f"""claimed AS (
     UPDATE tasks SET
         state = '{TRANSITIONS[TaskState.QUEUED, Trigger.CLAIM]}', epoch = epoch + 1,
-        attempt = attempt + 1, agent_id = placed.agent_id, started_at = now(), run_after = NULL,
-        lease_expires_at = now() + make_interval(secs => $6), last_progress_at = now(),
+        attempt = attempt + 1, agent_id = placed.agent_id, started_at = now(),
+        lease_expires_at = now() + make_interval(secs => $5), last_progress_at = now(),
         run_deadline = now() + make_interval(secs => run_timeout_seconds)
     FROM placed WHERE tasks.id = placed.id
     RETURNING tasks.*, placed.agent_name
 ), attempts AS (
     INSERT INTO task_attempts (task_id, epoch, attempt, agent_id, agent_name, started_at)
     SELECT id, epoch, attempt, agent_id, agent_name, started_at FROM claimed
+), reached AS MATERIALIZED (
+    SELECT queue, priority, max(fair_tag) AS tag FROM claimed GROUP BY queue, priority
+), begun AS (
+    INSERT INTO fair_clocks (queue, priority, virtual_time)
+    SELECT queue, priority, tag FROM reached WHERE NOT EXISTS (
+        SELECT FROM fair_clocks AS clock
+        WHERE clock.queue = reached.queue AND clock.priority = reached.priority
+    ) ORDER BY queue, priority ON CONFLICT DO NOTHING
+), behind AS MATERIALIZED (
+    SELECT clock.queue, clock.priority, tag FROM reached JOIN fair_clocks AS clock
+        ON clock.queue = reached.queue AND clock.priority = reached.priority
+    WHERE virtual_time < tag FOR UPDATE OF clock SKIP LOCKED
+), moved AS (
+    UPDATE fair_clocks AS clock SET virtual_time = greatest(virtual_time, tag) FROM behind
+    WHERE clock.queue = behind.queue AND clock.priority = behind.priority
 )
 SELECT
     id, queue, capability, priority, user_id, input, epoch, attempt, max_attempts, agent_id,
-    agent_name, affinity_key, trace_parent, run_timeout_seconds, progress_timeout_seconds,
+    agent_name, affinity_key, trace_parent, parent_id, run_timeout_seconds, progress_timeout_seconds,
     extract(epoch FROM now() - created_at)::float8 AS waited_seconds
-FROM claimed ORDER BY priority DESC, id
+FROM claimed ORDER BY priority DESC, fair_tag, id"""
+
+# Of each queue its most urgent tasks, and of those the most urgent of all; between queues of equal
+# priority the one that is further behind its own clock. Locks of others are skipped, so control
+# planes never wait for each other; `state` is written out because the index is partial. A queue
+# with limits is claimed from elsewhere (`limited.py`), a paused one not at all.
+_CLAIM = f"""
+WITH picked AS MATERIALIZED (
+    SELECT head.id, row_number() OVER (
+        ORDER BY head.priority DESC, head.fair_tag - coalesce(clock.virtual_time, 0), head.id
+    ) AS place
+    FROM unnest($1::text[]) AS wanted (queue)
+    CROSS JOIN LATERAL (
+        SELECT id, priority, fair_tag FROM tasks
+        WHERE queue = wanted.queue AND state = '{TaskState.QUEUED}' AND run_after IS NULL
+            AND blocked_on IS NULL {{of_owner}}
+        ORDER BY priority DESC, fair_tag, id LIMIT $2 FOR UPDATE SKIP LOCKED
+    ) AS head
+    LEFT JOIN fair_clocks AS clock
+        ON clock.queue = wanted.queue AND clock.priority = head.priority
+    WHERE NOT EXISTS (
+        SELECT FROM queues WHERE name = wanted.queue AND paused_at IS NOT NULL
+    ) AND NOT EXISTS (
+        SELECT FROM limits WHERE limits.queue IS NULL OR limits.queue = wanted.queue
+    )
+), placed AS (
+    SELECT picked.id, slot.agent_id, slot.agent_name
+    FROM picked JOIN unnest($3::uuid[], $4::text[]) WITH ORDINALITY
+        AS slot (agent_id, agent_name, place) USING (place)
+), {TAKE}
 """
+
+_CLAIM_ALL = _CLAIM.format(of_owner="")
+_CLAIM_OWN = _CLAIM.format(of_owner="AND user_id = $6")
 
 
 async def claim(
     database: Database,
-    queue: QueueName,
+    queues: Sequence[QueueName],
     *,
     slots: Sequence[Slot],
     owner: uuid.UUID | None,
@@ -93,15 +131,15 @@ async def claim(
     statement is its own transaction, for this is the way that every task waits for.
     """
     rows = await database.fetch(
-        _CLAIM,
-        queue,
+        _CLAIM_ALL if owner is None else _CLAIM_OWN,
+        list(queues),
         len(slots),
         [slot.agent_id for slot in slots],
         [slot.agent_name for slot in slots],
-        owner,
         lease_seconds,
+        *([] if owner is None else [owner]),
     )
-    return [_to_claim(row) for row in rows]
+    return [to_claim(row) for row in rows]
 
 
 async def move(
@@ -136,12 +174,14 @@ async def waiting_queues(tx: Transaction) -> list[tuple[QueueName, Priority]]:
     rows = await tx.fetch(
         """
         WITH RECURSIVE found AS (
-            (SELECT queue, priority FROM tasks WHERE state = 'queued'
+            (SELECT queue, priority FROM tasks
+             WHERE state = 'queued' AND run_after IS NULL AND blocked_on IS NULL
              ORDER BY queue, priority DESC LIMIT 1)
             UNION ALL
             SELECT next.queue, next.priority FROM found CROSS JOIN LATERAL (
                 SELECT queue, priority FROM tasks
-                WHERE state = 'queued' AND queue >= found.queue
+                WHERE state = 'queued' AND run_after IS NULL AND blocked_on IS NULL
+                    AND queue >= found.queue
                     AND (queue > found.queue OR priority < found.priority)
                 ORDER BY queue, priority DESC LIMIT 1
             ) AS next
@@ -158,7 +198,7 @@ def _placed(claim: Claim, slot: Slot | None) -> Claim:
     return replace(claim, agent_id=slot.agent_id, agent_name=slot.agent_name)
 
 
-def _to_claim(row: Row) -> Claim:
+def to_claim(row: Row) -> Claim:
     values = dict(row)
     values["priority"] = Priority(values["priority"])
     return Claim(**values)

@@ -29,26 +29,64 @@ class PreparedTask:
     run_timeout_seconds: float
     progress_timeout_seconds: float
     wants_finish: bool
+    delay_seconds: float | None = None  # from now, by the database's clock
+    run_at: datetime | None = None
 
 
+# First the shares of the users, in one order, then the tasks in that of their keys: whoever takes
+# tasks in waits for others in these orders only. Start-time fair queueing: a task starts at the
+# queue's virtual time, or where its user's last one ends. What is delayed gets its place when its
+# time has come, and a key that was used before costs nothing.
 _INSERT = """
+WITH given AS MATERIALIZED (
+    SELECT *, CASE WHEN run_at > now() OR delay > 0
+        THEN greatest(run_at, now() + make_interval(secs => delay)) END AS run_after
+    FROM unnest(
+        $1::uuid[], $2::text[], $3::text[], $4::smallint[], $5::uuid[], $6::jsonb[], $7::text[],
+        $8::bytea[], $9::text[], $10::text[], $11::integer[], $12::float8[], $13::float8[],
+        $14::float8[], $15::boolean[], $16::float8[], $17::timestamptz[]
+    ) WITH ORDINALITY AS given (
+        id, queue, capability, priority, user_id, input, idempotency_key, request_hash,
+        affinity_key, trace_parent, max_attempts, queue_timeout, run_timeout, progress_timeout,
+        wants_finish, delay, run_at, place
+    )
+), fresh AS MATERIALIZED (
+    SELECT *, row_number() OVER (
+        PARTITION BY queue, priority, user_id, run_after IS NULL ORDER BY place
+    ) AS turn
+    FROM given WHERE idempotency_key IS NULL OR NOT EXISTS (
+        SELECT FROM tasks WHERE tasks.user_id = given.user_id
+            AND tasks.idempotency_key = given.idempotency_key
+    )
+), wanted AS MATERIALIZED (
+    SELECT queue, priority, user_id, coalesce(virtual_time, 0) AS start_tag,
+        coalesce(weight, 1) AS weight, count(*) AS count
+    FROM fresh LEFT JOIN fair_clocks USING (queue, priority) LEFT JOIN user_weights USING (user_id)
+    WHERE run_after IS NULL GROUP BY queue, priority, user_id, virtual_time, weight
+), charged AS (
+    INSERT INTO fair_shares AS share (queue, priority, user_id, is_return, start_tag, finish_tag)
+    SELECT queue, priority, user_id, false, start_tag, start_tag + count / weight FROM wanted
+    ORDER BY queue, priority, user_id
+    ON CONFLICT (queue, priority, user_id, is_return) DO UPDATE SET
+        start_tag = greatest(share.finish_tag, excluded.start_tag),
+        finish_tag = greatest(share.finish_tag, excluded.start_tag)
+            + excluded.finish_tag - excluded.start_tag
+    RETURNING queue, priority, user_id, start_tag
+)
 INSERT INTO tasks (
     id, queue, capability, priority, state, user_id, input, idempotency_key, request_hash,
     affinity_key, trace_parent, epoch, max_attempts, queue_timeout_seconds, queue_deadline,
-    run_timeout_seconds, progress_timeout_seconds, wants_finish, created_at
+    run_timeout_seconds, progress_timeout_seconds, wants_finish, created_at, run_after, fair_tag
 )
 SELECT
     id, queue, capability, priority, 'queued', user_id, input, idempotency_key, request_hash,
     affinity_key, trace_parent, 1, max_attempts, queue_timeout,
-    now() + make_interval(secs => queue_timeout), run_timeout, progress_timeout, wants_finish, now()
-FROM unnest(
-    $1::uuid[], $2::text[], $3::text[], $4::smallint[], $5::uuid[], $6::jsonb[], $7::text[],
-    $8::bytea[], $9::text[], $10::text[], $11::integer[], $12::float8[], $13::float8[],
-    $14::float8[], $15::boolean[]
-) AS given (
-    id, queue, capability, priority, user_id, input, idempotency_key, request_hash, affinity_key,
-    trace_parent, max_attempts, queue_timeout, run_timeout, progress_timeout, wants_finish
-)
+    greatest(now(), run_after) + make_interval(secs => queue_timeout), run_timeout,
+    progress_timeout, wants_finish, now(), run_after,
+    CASE WHEN run_after IS NULL THEN charged.start_tag + (turn - 1) / weight ELSE 0 END
+FROM fresh LEFT JOIN wanted USING (queue, priority, user_id)
+    LEFT JOIN charged USING (queue, priority, user_id)
+ORDER BY user_id, idempotency_key, place
 ON CONFLICT (user_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
 RETURNING id, created_at
 """
@@ -63,28 +101,26 @@ WHERE (user_id, idempotency_key) IN (SELECT * FROM unnest($1::uuid[], $2::text[]
 async def insert(
     tx: Transaction | Database, tasks: Sequence[PreparedTask]
 ) -> dict[TaskId, datetime]:
-    """Adds tasks and says which are new; the others' idempotency keys were used before.
-
-    In the order of the keys, so that two batches with the same keys cannot wait for each other.
-    """
-    rows = sorted(tasks, key=lambda task: (task.user_id, task.idempotency_key or ""))
+    """Adds tasks and says which are new; the others' idempotency keys were used before."""
     inserted = await tx.fetch(
         _INSERT,
-        [row.id for row in rows],
-        [row.queue for row in rows],
-        [row.capability for row in rows],
-        [int(row.priority) for row in rows],
-        [row.user_id for row in rows],
-        [encoded(row.input_json) for row in rows],
-        [row.idempotency_key for row in rows],
-        [row.request_hash for row in rows],
-        [row.affinity_key for row in rows],
-        [row.trace_parent for row in rows],
-        [row.max_attempts for row in rows],
-        [row.queue_timeout_seconds for row in rows],
-        [row.run_timeout_seconds for row in rows],
-        [row.progress_timeout_seconds for row in rows],
-        [row.wants_finish for row in rows],
+        [row.id for row in tasks],
+        [row.queue for row in tasks],
+        [row.capability for row in tasks],
+        [int(row.priority) for row in tasks],
+        [row.user_id for row in tasks],
+        [encoded(row.input_json) for row in tasks],
+        [row.idempotency_key for row in tasks],
+        [row.request_hash for row in tasks],
+        [row.affinity_key for row in tasks],
+        [row.trace_parent for row in tasks],
+        [row.max_attempts for row in tasks],
+        [row.queue_timeout_seconds for row in tasks],
+        [row.run_timeout_seconds for row in tasks],
+        [row.progress_timeout_seconds for row in tasks],
+        [row.wants_finish for row in tasks],
+        [row.delay_seconds for row in tasks],
+        [row.run_at for row in tasks],
     )
     return {TaskId(row["id"]): row["created_at"] for row in inserted}
 

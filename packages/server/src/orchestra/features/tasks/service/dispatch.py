@@ -155,7 +155,7 @@ class Dispatcher:
         try:
             claims = await claiming.claim(
                 self._database,
-                name,
+                [name],
                 slots=[Slot(agent.id, agent.name) for agent in picked],
                 owner=owner,
                 lease_seconds=self._settings.lease_seconds,
