@@ -107,6 +107,14 @@ class Settings:
     drain_seconds: float = _setting(
         5.0, "how long a stopping control plane waits for its agents to move", low=0, high=600
     )
+    control_planes: int = _setting(1, "control planes on this machine", low=1, high=64)
+    quarantine_failures: int = _setting(
+        5, "failures in a row after which an agent gets nothing for a while; 0: never", low=0
+    )
+    quarantine_seconds: float = _setting(
+        30.0, "the first quarantine of an agent; each further one is twice as long", low=0.1
+    )
+    max_quarantine_seconds: float = _setting(3_600.0, "the longest quarantine", low=0.1)
     queue_timeout_seconds: float = _setting(
         86_400.0, "default time a task may wait", low=0.1, high=2_592_000
     )

@@ -13,6 +13,7 @@ from orchestra_protocol import agent_pb2 as pb
 from orchestra.features.events import Outbox
 from orchestra.features.tasks import events
 from orchestra.features.tasks.errors import StaleEpoch, TaskNotFound
+from orchestra.features.tasks.service import faults
 from orchestra.features.tasks.service.batching import Batcher
 from orchestra.features.tasks.service.ending import Ended, Ending, end_all
 from orchestra.features.tasks.service.outcome import not_kept, to_ending
@@ -71,6 +72,12 @@ class Keeper:
         working = [task for task in self._keeping.values() if not task.done()]
         if working:
             await asyncio.wait(working, timeout=seconds)
+
+    async def settle(self, run: Run) -> None:
+        """Waits until JetStream has all that the run has said until now, or its lease is lost."""
+        while not run.is_lost and (run.unsent or run.window):
+            self.work_on(run)
+            await asyncio.wait({self._keeping[run]})
 
     async def room(self, run: Run) -> None:
         """Waits until the run has room for more: its agent's stream is not read meanwhile."""
@@ -174,10 +181,12 @@ class Keeper:
 
     async def _end_batch(self, endings: Sequence[Ending]) -> list[Ended | Exception]:
         async with self._database.transaction() as tx:
-            return await end_all(
+            outcomes = await end_all(
                 tx,
                 self._outbox,
                 self._bus,
                 endings,
                 poison_attempts=self._settings.poison_attempts,
             )
+            await faults.note(tx, self._bus, endings, outcomes, settings=self._settings)
+            return outcomes

@@ -8,6 +8,7 @@ from orchestra.features.events import Outbox
 from orchestra.features.tasks import events
 from orchestra.features.tasks.repository import claiming, leases
 from orchestra.features.tasks.repository.leases import Overdue
+from orchestra.features.tasks.service import faults
 from orchestra.features.tasks.service.ending import Ending, end_all, lost
 from orchestra.features.tasks.types import TaskProblem, Trigger
 from orchestra.foundation import ids
@@ -44,13 +45,15 @@ class Reconciler:
                 cancel_grace_seconds=self._settings.cancel_grace_seconds,
                 limit=BATCH,
             )
-            await end_all(
+            endings = [_taken_back(item) for item in overdue]
+            outcomes = await end_all(
                 tx,
                 self._outbox,
                 self._bus,
-                [_taken_back(item) for item in overdue],
+                endings,
                 poison_attempts=self._settings.poison_attempts,
             )
+            await faults.note(tx, self._bus, endings, outcomes, settings=self._settings)
         _report(overdue)
         return len(overdue)
 
