@@ -78,6 +78,7 @@ def test_the_patterns_are_these() -> None:
         "HandOff",
         "Said",
         "Situation",
+        "Table",
         "concurrent",
         "group_chat",
         "hand_off",

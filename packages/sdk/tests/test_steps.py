@@ -263,3 +263,29 @@ async def test_a_plain_handler_that_waits_for_an_answer_can_be_cancelled(
         with pytest.raises(TaskFailed, match="cancelled"):
             await task.result()
     assert task.events[-1] == pb.AgentEvent(sequence=1, cancelled=pb.Cancelled(reason="enough"))
+
+
+async def test_a_step_may_hold_steps_but_cannot_wait(plane: ControlPlane) -> None:
+    agent = Agent("steps")
+
+    @agent.task("nest")
+    async def nest(ctx: Context) -> int:
+        async def outer() -> int:
+            return 1 + await ctx.step("inner", lambda: 1)
+
+        return await ctx.step("outer", outer)
+
+    @agent.task("plain")
+    def plain(ctx: SyncContext) -> None:
+        ctx.step("outer", lambda: ctx.sleep(1))
+
+    @agent.task("wait")
+    async def wait(ctx: Context) -> None:
+        await ctx.step("outer", lambda: ctx.run("nest"))
+
+    async with serving(agent, plane):
+        assert await (await plane.submit("nest")).result() == 2
+        for capability in ("wait", "plain"):
+            with pytest.raises(TaskFailed, match="cannot wait") as failed:
+                await (await plane.submit(capability)).result()
+            assert failed.value.code == "wait_in_step"

@@ -6,6 +6,7 @@ everything else is asked of the server, which recognises it by its name.
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -21,6 +22,7 @@ from orchestra_sdk._run import Run
 _LONGEST_NAME = 200
 _LONGEST_QUESTION = 4000
 _ENVELOPE_BYTES = 4 * 1024  # what a message needs besides the value
+_in_a_step = ContextVar("orchestra_in_a_step", default=False)
 _WORDS = {
     pb.STEP_KIND_EFFECT: "a step",
     pb.STEP_KIND_CHILD: "a child task",
@@ -54,7 +56,7 @@ class Steps:
         self._use(name, pb.STEP_KIND_EFFECT)
         if name not in self._kept:
             async with self._bridge.working():
-                output = self._value(name, await self._bridge.call(function))
+                output = self._value(name, await self._inside(function))
                 save = pb.SaveStep(name=name, output=output)
                 await self._bridge.ask(pb.Command(save_step=save))
             self._kept[name] = pb.Step(name=name, output=output)
@@ -134,6 +136,9 @@ class Steps:
 
     async def _wait(self, wanted: pb.Suspend, names: Sequence[str]) -> None:
         """Return when each of `names` has an outcome; mostly that is in another lease."""
+        if _in_a_step.get():
+            message = f"a step cannot wait for {names[0]!r}: it would begin again and again"
+            raise TaskError(message, code="wait_in_step")
         while missing := [name for name in dict.fromkeys(names) if name not in self._kept]:
             known = len(self._kept)
             if not wanted.seconds:
@@ -143,6 +148,13 @@ class Steps:
             if len(self._kept) == known:
                 message = f"the server resumed the run without an outcome of {missing[0]!r}"
                 raise TaskError(message, code="protocol", retryable=True)
+
+    async def _inside(self, function: Callable[[], Any]) -> Any:
+        before = _in_a_step.set(True)
+        try:
+            return await self._bridge.call(function)
+        finally:
+            _in_a_step.reset(before)
 
     def _result(self, child: Child) -> Any:
         step = self._kept[child.name]

@@ -7,7 +7,7 @@ name, or by a function, whose answer is kept as a step.
 
 from orchestra_sdk.patterns._concurrent import concurrent
 from orchestra_sdk.patterns._deciding import Decider
-from orchestra_sdk.patterns._group_chat import Said, group_chat
+from orchestra_sdk.patterns._group_chat import Said, Table, group_chat
 from orchestra_sdk.patterns._hand_off import HandOff, hand_off
 from orchestra_sdk.patterns._router import router
 from orchestra_sdk.patterns._sequential import sequential
@@ -22,6 +22,7 @@ __all__ = [
     "HandOff",
     "Said",
     "Situation",
+    "Table",
     "concurrent",
     "group_chat",
     "hand_off",

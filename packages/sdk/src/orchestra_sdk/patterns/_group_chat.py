@@ -14,6 +14,13 @@ class Said(TypedDict):
     text: Any
 
 
+class Table(TypedDict):
+    """What a member gets."""
+
+    topic: Any
+    said: list[Said]
+
+
 async def group_chat(
     ctx: Context,
     members: Sequence[str],
@@ -26,7 +33,7 @@ async def group_chat(
 ) -> list[Said]:
     """Return what was said, after so many `turns` or when `done` says so.
 
-    A member gets `{"topic", "said"}` and returns its contribution. They speak in their order, or as
+    A member gets a `Table` and returns its contribution. They speak in their order, or as
     `next_speaker` says, who gets `{"topic", "said", "members"}` and names one; an answer that names
     nobody leaves it to the order. `done` looks at what was said and at nothing else.
     """
