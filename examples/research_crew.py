@@ -54,9 +54,8 @@ async def decide(ctx: Context, now: Situation) -> Decision:
 
 async def plan(ctx: Context, now: Situation) -> list[str]:
     """Return as many questions as there are finders, whatever the model says."""
-    said = await ask_model(
-        ctx, f"Write {QUESTIONS} short questions about this: {goal}", step="plan"
-    )
+    goal, step = now["goal"], f"plan#{now['rounds_left']}"
+    said = await ask_model(ctx, f"Write {QUESTIONS} short questions about {goal}", step=step)
     asked = [question.strip() for question in re.findall(r"[^.?!\d]+\?", said)]
     always = [f"What is known about this: {goal}", f"Who knows about it: {goal}", goal]
     return [*asked, *always][:QUESTIONS]
