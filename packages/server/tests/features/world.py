@@ -74,7 +74,10 @@ class World:
         self.guard.spawn("reconcile", forever("reconcile", jobs.reconcile(*parts)))
         self.guard.spawn("permits", forever("permits", jobs.renew_permits(*parts)))
         self.guard.spawn("due", forever("due", jobs.place_due(self.database, self.bus)))
-        delivery = FinishDelivery(self.database, callbacks)
+        self.guard.spawn("waiting", forever("waiting", jobs.wake_waiting(*parts[:3])))
+        delivery = FinishDelivery(
+            self.database, callbacks, follow=jobs.follow_ends(outbox, self.bus)
+        )
         await delivery.listen(self.bus)
         self.guard.spawn("deliver", forever("deliver", delivery.step))
 

@@ -125,6 +125,16 @@ class Settings:
         300.0, "default time without any event", low=0.1, high=2_592_000
     )
     max_attempts: int = _setting(3, "default number of attempts", low=1, high=100)
+    max_task_depth: int = _setting(
+        16, "levels that a tree of tasks may have below its root", low=0, high=1000
+    )
+    max_children: int = _setting(10_000, "children that one task may have", low=0, high=100_000)
+    max_steps: int = _setting(
+        10_000, "steps, questions and timers that one task may have", low=0, high=100_000
+    )
+    max_approval_seconds: float = _setting(
+        2_592_000.0, "how long a question of a task may wait for its answer", low=1, high=31_536_000
+    )
     max_queued_tasks: int = _setting(
         1_000_000, "tasks that may wait in the whole installation", low=1
     )

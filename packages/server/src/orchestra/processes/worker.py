@@ -19,6 +19,7 @@ from orchestra.foundation.database import Database
 from orchestra.foundation.errors import OrchestraError
 from orchestra.foundation.messaging import Bus
 from orchestra.foundation.settings import Settings, load
+from orchestra.foundation.stream_repair import StreamRepair
 from orchestra.processes import connections, health, serving
 from orchestra.processes.leader import Leader
 
@@ -48,7 +49,11 @@ class Worker:
 
     def __init__(self, settings: Settings, database: Database, bus: Bus) -> None:
         self.outbox = Outbox(bus, database)
-        self.finishes = FinishDelivery(database, [chat_jobs.on_task_finished(self.outbox)])
+        self.finishes = FinishDelivery(
+            database,
+            [chat_jobs.on_task_finished(self.outbox)],
+            follow=tasks_jobs.follow_ends(self.outbox, bus),
+        )
         self.jobs = _jobs(settings, database, bus, self)
         self._bus = bus
         self._leader = Leader(database)
@@ -71,8 +76,10 @@ def _jobs(settings: Settings, database: Database, bus: Bus, worker: Worker) -> t
     outbox = worker.outbox
     return (
         Job("outbox relay", events_jobs.relay(outbox, database, bus)),
+        Job("frozen streams", StreamRepair(bus).step),
         Job("subscriptions", events_jobs.purge(database)),
         Job("overdue tasks", tasks_jobs.reconcile(database, outbox, bus, settings)),
+        Job("waiting tasks", tasks_jobs.wake_waiting(database, outbox, bus)),
         Job("permits", tasks_jobs.renew_permits(database, outbox, bus, settings)),
         Job("delayed tasks", tasks_jobs.place_due(database, bus)),
         Job("fair shares", tasks_jobs.tidy_shares(database, bus)),

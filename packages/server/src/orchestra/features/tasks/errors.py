@@ -51,3 +51,63 @@ class BadMessage(InvalidInput):
     """A message of the stream cannot be understood."""
 
     code: ClassVar[str] = "bad_message"
+
+
+class NameTaken(Conflict):
+    """The name was used for another kind of step in an earlier run of this task."""
+
+    code: ClassVar[str] = "nondeterministic"
+
+
+class TooMany(Conflict):
+    """The task has as many steps or children as it may."""
+
+    code: ClassVar[str] = "too_many_steps"
+
+
+class TooDeep(Conflict):
+    """The tree of tasks is as deep as it may be."""
+
+    code: ClassVar[str] = "too_deep"
+
+
+class Cycle(Conflict):
+    """A task above this one does the same with the same input: it would never end."""
+
+    code: ClassVar[str] = "cycle"
+
+
+class BeingCancelled(Conflict):
+    """The task is being cancelled; it begins nothing new."""
+
+    code: ClassVar[str] = "cancelling"
+
+
+class UnknownStep(InvalidInput):
+    """The task has no step of this name to wait for."""
+
+    code: ClassVar[str] = "unknown_step"
+
+
+class BadCommand(InvalidInput):
+    """The command cannot be understood."""
+
+    code: ClassVar[str] = "bad_command"
+
+
+class ApprovalNotFound(NotFound):
+    """There is no such approval, or it is for somebody else to answer."""
+
+    code: ClassVar[str] = "approval_not_found"
+
+
+class ApprovalChanged(Conflict):
+    """The answer names another hash than the approval has: look again at what it approves."""
+
+    code: ClassVar[str] = "approval_changed"
+
+
+class ApprovalClosed(Conflict):
+    """The approval was answered, has expired, or is not wanted any more."""
+
+    code: ClassVar[str] = "approval_closed"

@@ -18,6 +18,7 @@ from orchestra.features.events import (
     user_topic,
 )
 from orchestra.features.tasks.types import (
+    Approval,
     Life,
     Priority,
     QueueName,
@@ -160,6 +161,21 @@ def log_line(task_id: TaskId, epoch: int, sequence: int, line: dict[str, Any]) -
     """One line that a task logged, for the log stream."""
     payload = msgspec.json.encode({"task_id": task_id, "epoch": epoch, "sequence": sequence} | line)
     return Message(f"logs.task.{task_id}", payload, f"{task_id}:{epoch}:{sequence}:log")
+
+
+def approval(kind: str, item: Approval) -> Message:
+    """A question was asked or is closed, for the feed of the task's owner."""
+    fact = {
+        "approval_id": item.id,
+        "task_id": item.task_id,
+        "name": item.name,
+        "kind": item.kind,
+        "question": item.question,
+        "state": item.state,
+        "answered_by": item.answered_by,
+        "expires_at": item.expires_at,
+    }
+    return Message(user_topic(item.user_id), event_payload(kind, fact), f"{item.id}:{kind}")
 
 
 def _status(subject: Subject, life: Life, reason: str) -> dict[str, Any]:

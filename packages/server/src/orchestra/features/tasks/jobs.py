@@ -9,7 +9,9 @@ from nats.aio.msg import Msg
 from orchestra.features.events import Outbox
 from orchestra.features.tasks import events
 from orchestra.features.tasks.repository import ending, reading
+from orchestra.features.tasks.service import following
 from orchestra.features.tasks.service.delayed import Delayed
+from orchestra.features.tasks.service.due import Due
 from orchestra.features.tasks.service.reconciling import Reconciler
 from orchestra.features.tasks.types import Task, TaskId
 from orchestra.foundation.database import Database, Transaction
@@ -25,6 +27,7 @@ DELIVER_BATCH = 100
 
 Step = Callable[[], Awaitable[float]]
 OnTaskFinished = Callable[[Transaction, Task], Awaitable[None]]
+Follow = Callable[[Transaction, Sequence[TaskId]], Awaitable[None]]
 
 
 def reconcile(database: Database, outbox: Outbox, bus: Bus, settings: Settings) -> Step:
@@ -59,15 +62,37 @@ def tidy_shares(database: Database, bus: Bus) -> Step:
     return Delayed(database, bus).tidy
 
 
+def wake_waiting(database: Database, outbox: Outbox, bus: Bus) -> Step:
+    """Timers and questions whose time is over. Run by one worker at a time."""
+    due = Due(database, outbox, bus)
+    return due.step
+
+
+def follow_ends(outbox: Outbox, bus: Bus) -> Follow:
+    """What the ends of tasks mean for their parents, their children and what they have asked."""
+
+    async def follow(tx: Transaction, ended: Sequence[TaskId]) -> None:
+        await following.follow(tx, outbox, bus, ended)
+
+    return follow
+
+
 class FinishDelivery:
     """Calls whoever submitted a task inside a transaction of its own, at least once, at its end.
 
     Woken by word of an end, and by a look every second. The calls run in one transaction with the
-    note that they were made; any worker may do it.
+    note that they were made; any worker may do it. `follow` is called once for many ends.
     """
 
-    def __init__(self, database: Database, callbacks: Sequence[OnTaskFinished]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        callbacks: Sequence[OnTaskFinished],
+        *,
+        follow: Follow | None = None,
+    ) -> None:
         self._database = database
+        self._follow = follow
         self._callbacks = tuple(callbacks)
         self._wakened = asyncio.Event()
 
@@ -90,9 +115,26 @@ class FinishDelivery:
         """One batch; returns its size. One callback that fails is undone and tried again later."""
         async with self._database.transaction() as tx:
             taken = await ending.take_finished(tx, limit=DELIVER_BATCH)
-            failed = [task_id for task_id in taken if not await self._try(tx, task_id)]
-            await ending.put_back_finished(tx, failed)
+            failed = await self._followed(tx, taken)
+            called = [task_id for task_id in taken if task_id not in failed]
+            failed |= {task_id for task_id in called if not await self._try(tx, task_id)}
+            await ending.put_back_finished(tx, list(failed))
         return len(taken) - len(failed)
+
+    async def _followed(self, tx: Transaction, taken: Sequence[TaskId]) -> set[TaskId]:
+        """All together; one by one only if that fails. Returns those to be tried again."""
+        if self._follow is None or not taken:
+            return set()
+        try:
+            async with tx.savepoint():
+                await self._follow(tx, taken)
+        except Exception:
+            log.exception("what follows from ends was not done", count=len(taken))
+            if len(taken) == 1:
+                return set(taken)
+            alone = [await self._followed(tx, [task_id]) for task_id in taken]
+            return {task_id for failed in alone for task_id in failed}
+        return set()
 
     async def _try(self, tx: Transaction, task_id: TaskId) -> bool:
         try:

@@ -48,12 +48,15 @@ class Trigger(StrEnum):
     SUSPEND = "suspend"  # the agent gives the slot back until something has happened
     RESUME = "resume"  # that has happened
     GIVE_UP = "give_up"  # the server ends the run without its agent
+    STAND_DOWN = "stand_down"  # it has stopped itself, what is below it in the tree has not
+    CONCLUDE = "conclude"  # the server itself has done what it waited for
 
 
 # Absent is not allowed. A task being cancelled never goes back to its queue: nobody wants it.
 TRANSITIONS: Mapping[tuple[TaskState, Trigger], TaskState] = {
     (TaskState.QUEUED, Trigger.CLAIM): TaskState.RUNNING,
     (TaskState.QUEUED, Trigger.CANCEL): TaskState.CANCELLED,
+    (TaskState.QUEUED, Trigger.STAND_DOWN): TaskState.CANCELLING,
     (TaskState.QUEUED, Trigger.EXPIRE): TaskState.FAILED,
     (TaskState.RUNNING, Trigger.RESULT): TaskState.SUCCEEDED,
     (TaskState.RUNNING, Trigger.FAIL): TaskState.FAILED,
@@ -64,10 +67,13 @@ TRANSITIONS: Mapping[tuple[TaskState, Trigger], TaskState] = {
     (TaskState.WAITING, Trigger.RESUME): TaskState.QUEUED,
     (TaskState.WAITING, Trigger.EXPIRE): TaskState.FAILED,
     (TaskState.WAITING, Trigger.CANCEL): TaskState.CANCELLING,
+    (TaskState.WAITING, Trigger.CONCLUDE): TaskState.SUCCEEDED,
+    (TaskState.WAITING, Trigger.GIVE_UP): TaskState.FAILED,
     (TaskState.CANCELLING, Trigger.CANCEL): TaskState.CANCELLING,
     (TaskState.CANCELLING, Trigger.RESULT): TaskState.SUCCEEDED,
     (TaskState.CANCELLING, Trigger.FAIL): TaskState.FAILED,
     (TaskState.CANCELLING, Trigger.STOPPED): TaskState.CANCELLED,
+    (TaskState.CANCELLING, Trigger.STAND_DOWN): TaskState.CANCELLING,
     (TaskState.CANCELLING, Trigger.RETRY): TaskState.CANCELLED,
     (TaskState.CANCELLING, Trigger.GIVE_UP): TaskState.CANCELLED,
 }
@@ -124,6 +130,22 @@ class NewTask:
     progress_timeout_seconds: float | None = None
     max_attempts: int | None = None
     affinity_key: str | None = None
+    delay_seconds: float | None = None  # not before so long after the submit
+    run_at: datetime | None = None  # not before this moment
+    deadline_seconds: float | None = None  # for the whole: every attempt and every wait
+    retry: RetryPolicy | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewChild:
+    """A task to submit for another, under a name of its own in that.
+
+    `detached`: it goes on when its parent has ended or was cancelled.
+    """
+
+    name: str
+    task: NewTask
+    detached: bool = False
 
 
 class TaskProblem(msgspec.Struct, frozen=True):
@@ -161,6 +183,86 @@ class Task:
     @property
     def life(self) -> Life:
         return Life(self.state, self.epoch, self.attempt, self.max_attempts)
+
+
+class StepKind(StrEnum):
+    EFFECT = "effect"
+    CHILD = "child"
+    QUESTION = "question"
+    TIMER = "timer"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """What a task does once and for all, under a name of its own within the task.
+
+    `settled_at` is None until it has an outcome: `output`, or `error` if it ended otherwise.
+    """
+
+    name: str
+    kind: StepKind
+    output: Any
+    error: TaskProblem | None
+    child_id: uuid.UUID | None
+    approval_id: uuid.UUID | None
+    due_at: datetime | None
+    epoch: int  # of the lease under which it began
+    created_at: datetime
+    settled_at: datetime | None
+
+
+class ApprovalKind(StrEnum):
+    APPROVE = "approve"  # yes or no
+    ASK = "ask"  # an answer
+
+
+class ApprovalState(StrEnum):
+    OPEN = "open"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    ANSWERED = "answered"
+    EXPIRED = "expired"
+    WITHDRAWN = "withdrawn"  # the task was over before
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approval:
+    """A question of a task to people. `data` is exactly what is approved, `data_hash` binds to it.
+
+    `choices` are the answers that an ASK takes; none: any.
+    """
+
+    id: uuid.UUID
+    task_id: TaskId
+    user_id: uuid.UUID  # whose task it is
+    name: str
+    kind: ApprovalKind
+    question: str
+    data: Any
+    data_hash: str
+    choices: list[str]
+    state: ApprovalState
+    answer: Any
+    comment: str
+    answered_by: str | None
+    answered_at: datetime | None
+    created_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitsFor:
+    """What a waiting task waits for: all of the steps, or any one; at the latest `until`.
+
+    Of `count` names those that have no outcome yet, as many as a page shows.
+    """
+
+    any: bool
+    until: datetime | None
+    count: int
+    names: list[str]
+    child_ids: list[uuid.UUID]
+    approval_ids: list[uuid.UUID]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -79,10 +79,21 @@ TAKE = f"""claimed AS (
 )
 SELECT
     id, queue, capability, priority, user_id, input, epoch, attempt, max_attempts, agent_id,
-    agent_name, affinity_key, trace_parent, parent_id, run_timeout_seconds, progress_timeout_seconds,
-    extract(epoch FROM now() - created_at)::float8 AS waited_seconds
+    agent_name, affinity_key, trace_parent, parent_id, run_timeout_seconds,
+    progress_timeout_seconds, extract(epoch FROM now() - created_at)::float8 AS waited_seconds
 FROM claimed ORDER BY priority DESC, fair_tag, id"""
 
+# The most urgent tasks of a queue, locked one by one as they are needed. The inner bound is for the
+# planner: of a parameter it expects so many rows that it plans each claim anew, which doubles it.
+MAX_CLAIM = 64
+HEADS = f"""
+        SELECT * FROM (
+            SELECT id, priority, fair_tag FROM tasks
+            WHERE queue = wanted.queue AND state = '{TaskState.QUEUED}' AND run_after IS NULL
+                AND blocked_on IS NULL {{of_owner}}
+            ORDER BY priority DESC, fair_tag, id LIMIT {MAX_CLAIM} FOR UPDATE SKIP LOCKED
+        ) AS few LIMIT $2
+    """
 # Of each queue its most urgent tasks, and of those the most urgent of all; between queues of equal
 # priority the one that is further behind its own clock. Locks of others are skipped, so control
 # planes never wait for each other; `state` is written out because the index is partial. A queue
@@ -93,12 +104,7 @@ WITH picked AS MATERIALIZED (
         ORDER BY head.priority DESC, head.fair_tag - coalesce(clock.virtual_time, 0), head.id
     ) AS place
     FROM unnest($1::text[]) AS wanted (queue)
-    CROSS JOIN LATERAL (
-        SELECT id, priority, fair_tag FROM tasks
-        WHERE queue = wanted.queue AND state = '{TaskState.QUEUED}' AND run_after IS NULL
-            AND blocked_on IS NULL {{of_owner}}
-        ORDER BY priority DESC, fair_tag, id LIMIT $2 FOR UPDATE SKIP LOCKED
-    ) AS head
+    CROSS JOIN LATERAL ({HEADS}) AS head
     LEFT JOIN fair_clocks AS clock
         ON clock.queue = wanted.queue AND clock.priority = head.priority
     WHERE NOT EXISTS (
@@ -113,8 +119,7 @@ WITH picked AS MATERIALIZED (
 ), {TAKE}
 """
 
-_CLAIM_ALL = _CLAIM.format(of_owner="")
-_CLAIM_OWN = _CLAIM.format(of_owner="AND user_id = $6")
+_CLAIM_ALL, _CLAIM_OWN = _CLAIM.format(of_owner=""), _CLAIM.format(of_owner="AND user_id = $6")
 
 
 async def claim(
@@ -125,7 +130,7 @@ async def claim(
     owner: uuid.UUID | None,
     lease_seconds: float,
 ) -> list[Claim]:
-    """Takes as many waiting tasks as there are slots, the most urgent and oldest first.
+    """Takes as many waiting tasks as there are slots (at most `MAX_CLAIM`), the most urgent first.
 
     With `owner` only that person's: an agent that is not shared works for its owner alone. One
     statement is its own transaction, for this is the way that every task waits for.

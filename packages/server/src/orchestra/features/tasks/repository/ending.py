@@ -1,7 +1,7 @@
 """SQL that ends runs and tasks: lock, decide in Python by the transition table, write."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from orchestra.features.tasks.repository.rows import encoded, to_retry
@@ -15,6 +15,9 @@ from orchestra.features.tasks.types import (
     TaskState,
 )
 from orchestra.foundation.database import Row, Transaction, without_nul
+
+# How the attempt of a task ended that has given its slot back.
+SUSPENDED = "suspended"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +84,7 @@ WITH given AS (
 UPDATE tasks SET
     state = given.state, epoch = given.epoch, result = given.result, error = given.error,
     usage = given.usage, lease_expires_at = NULL, run_deadline = NULL,
-    agent_id = CASE WHEN given.state = 'queued' THEN NULL ELSE tasks.agent_id END,
+    agent_id = CASE WHEN given.is_over THEN tasks.agent_id END,
     run_after = CASE WHEN given.delay > 0 THEN now() + make_interval(secs => given.delay) END,
     queue_deadline = CASE WHEN given.state = 'queued'
         THEN now() + make_interval(secs => given.delay + queue_timeout_seconds) END,
@@ -90,8 +93,10 @@ UPDATE tasks SET
     agents_lost = agents_lost
         + (given.outcome = 'lost' AND given.attempt_error ->> 'code' = 'agent_lost')::int,
     snapshot_text = coalesce(given.text, snapshot_text),
-    snapshot_epoch = CASE WHEN given.is_over THEN given.epoch ELSE snapshot_epoch END,
-    snapshot_sequence = CASE WHEN given.is_over THEN given.sequence ELSE snapshot_sequence END
+    snapshot_epoch = CASE WHEN given.is_over OR given.state = 'waiting' THEN given.epoch
+        ELSE snapshot_epoch END,
+    snapshot_sequence = CASE WHEN given.is_over OR given.state = 'waiting' THEN given.sequence
+        ELSE snapshot_sequence END
 FROM given WHERE tasks.id = given.id
 """
 
@@ -116,16 +121,28 @@ async def apply(tx: Transaction, changes: Sequence[Change]) -> None:
     )
 
 
-async def mark_cancelling(tx: Transaction, task_id: TaskId, *, by: str, reason: str) -> None:
+async def mark_cancelling(tx: Transaction, lives: Mapping[TaskId, Life]) -> None:
+    """Says of tasks, whose rows are locked, that they are asked to stop."""
     await tx.execute(
         """
-        UPDATE tasks SET state = 'cancelling', cancel_requested_at = now(),
-            cancel_requested_by = $2, cancel_reason = $3
+        UPDATE tasks SET state = given.state, epoch = given.epoch
+        FROM unnest($1::uuid[], $2::text[], $3::bigint[]) AS given (id, state, epoch)
+        WHERE tasks.id = given.id
+        """,
+        list(lives),
+        [life.state for life in lives.values()],
+        [life.epoch for life in lives.values()],
+    )
+
+
+async def count_refused(tx: Transaction, task_id: TaskId) -> None:
+    """A write under a lease that is over came and was refused."""
+    await tx.execute(
+        """
+        UPDATE tasks SET refused_writes = refused_writes + 1, last_refused_at = now()
         WHERE id = $1
         """,
         task_id,
-        without_nul(by),
-        without_nul(reason),
     )
 
 

@@ -156,6 +156,8 @@ async def overdue_runs(
 ) -> list[Overdue]:
     """Runs whose lease, run time, progress time or time to stop is over, locked.
 
+    A task without a lease that is being cancelled waits for what is below it, and is none.
+
     Progress is known here only as often as leases are renewed, so it has a margin; the control
     plane that has the stream is exact.
     """
@@ -167,7 +169,7 @@ async def overdue_runs(
             WHEN state = 'cancelling' THEN 'cancel_unanswered'
             ELSE 'progress_timeout' END AS cause
         FROM tasks
-        WHERE state IN ('running', 'cancelling') AND (
+        WHERE state IN ('running', 'cancelling') AND lease_expires_at IS NOT NULL AND (
             lease_expires_at < now() OR run_deadline < now()
             OR last_progress_at + make_interval(secs => progress_timeout_seconds + $1) < now()
             OR (state = 'cancelling' AND cancel_requested_at + make_interval(secs => $2) < now())

@@ -1,5 +1,6 @@
 """Builds what an agent gets with a task."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -10,8 +11,9 @@ from orchestra.features.events import TaskEvent
 from orchestra.features.tasks.events import Subject, status_event
 from orchestra.features.tasks.repository.claiming import Claim
 from orchestra.features.tasks.repository.leases import Held
+from orchestra.features.tasks.service.steps import to_wire
 from orchestra.features.tasks.service.values import to_value
-from orchestra.features.tasks.types import Life, TaskState
+from orchestra.features.tasks.types import Life, Step, TaskState
 from orchestra.foundation import clock
 
 # What a message of the stream needs around the assignment.
@@ -22,10 +24,13 @@ class Undeliverable(ValueError):
     """No agent can be given this input."""
 
 
-def assignment(claim: Claim, *, submitter: str, run_token: str, largest: int) -> pb.Assignment:
+def assignment(
+    claim: Claim, steps: Sequence[Step], *, submitter: str, run_token: str, largest: int
+) -> pb.Assignment:
     """The task as the agent sees it. Its idempotency key is the same for every attempt.
 
-    Raises Undeliverable for an input that does not fit a Value or a message of `largest` bytes.
+    `steps` are what it has done already. Raises Undeliverable for an input that does not fit a
+    Value, or for all of it a message of `largest` bytes.
     """
     message = pb.Assignment(
         capability=claim.capability,
@@ -34,16 +39,19 @@ def assignment(claim: Claim, *, submitter: str, run_token: str, largest: int) ->
         run_token=run_token,
         trace_parent=claim.trace_parent or "",
         submitter=submitter,
+        parent_id=str(claim.parent_id) if claim.parent_id else "",
     )
     try:
         to_value(claim.input, message.input)
+        message.steps.extend(to_wire(steps))
     except (ValueError, OverflowError, TypeError) as error:
         raise Undeliverable(f"The input cannot be sent: {error}") from error
     deadline = Timestamp()
     deadline.FromDatetime(clock.now() + timedelta(seconds=claim.run_timeout_seconds))
     message.deadline.CopyFrom(deadline)
     if (size := message.ByteSize()) > largest - ENVELOPE_BYTES:
-        raise Undeliverable(f"The task has {size} bytes on the stream; {largest} are possible.")
+        said = f"The task and its steps have {size} bytes on the stream; {largest} are possible."
+        raise Undeliverable(said)
     return message
 
 

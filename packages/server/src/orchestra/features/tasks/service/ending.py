@@ -1,7 +1,7 @@
 """Ends runs: many in one transaction, each under its epoch, decided by the transition table."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,12 +13,14 @@ from orchestra.features.tasks import events
 from orchestra.features.tasks.errors import NotAllowed, StaleEpoch, TaskNotFound
 from orchestra.features.tasks.events import Subject
 from orchestra.features.tasks.repository import ending as repository
-from orchestra.features.tasks.repository.ending import Change, Locked
+from orchestra.features.tasks.repository import fairness, families
+from orchestra.features.tasks.repository.ending import SUSPENDED, Change, Locked
 from orchestra.features.tasks.service import poison, retrying
 from orchestra.features.tasks.service.announcing import tell
 from orchestra.features.tasks.service.lifecycle import step
 from orchestra.features.tasks.types import (
     HELD,
+    TRANSITIONS,
     Life,
     TaskId,
     TaskProblem,
@@ -49,7 +51,7 @@ class Ending:
     problem: TaskProblem | None = None
     verdict: TaskProblem | None = None  # of the task, where it is not the problem of its last run
     reason: str = ""
-    text: str | None = None
+    text: str | None = None  # what the run has said; None: as last saved
     before: tuple[TaskEvent, ...] = ()  # said before the end and not yet told to readers
 
     @property
@@ -83,6 +85,11 @@ class _Decided:
     life: Life
     delay: float
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether it may run again at once."""
+        return self.life.state is TaskState.QUEUED and not self.delay
+
 
 async def end_all(
     tx: Transaction,
@@ -97,9 +104,11 @@ async def end_all(
     Their events go through the outbox; permits for what is queued again follow the commit.
     """
     locked = await repository.lock(tx, [ending.task_id for ending in endings])
+    busy = await _busy(tx, locked)
     outcomes: list[Ended | Exception] = []
     decided: list[_Decided] = []
-    for ending in endings:
+    for given in endings:
+        ending = _stands_down(given, locked, busy)
         outcome = _decide(ending, locked.get(ending.task_id), poison_attempts)
         if isinstance(outcome, _Decided):
             decided.append(outcome)
@@ -109,10 +118,30 @@ async def end_all(
             outcomes.append(outcome)
     if decided:
         await repository.apply(tx, [_change(item) for item in decided])
+        if ready := [item.task.id for item in decided if item.is_ready]:
+            await fairness.place(tx, ready)
         await outbox.add(tx, *(message for item in decided for message in _messages(item)))
         tx.after_commit(lambda: _tell(bus, decided))
     await _audit(tx, endings, outcomes)
     return outcomes
+
+
+async def _busy(tx: Transaction, locked: Mapping[TaskId, Locked]) -> set[TaskId]:
+    """Tasks that are being cancelled while something below them is not over."""
+    stopping = [task.id for task in locked.values() if task.life.state is TaskState.CANCELLING]
+    return await families.busy_below(tx, stopping) if stopping else set()
+
+
+def _stands_down(
+    ending: Ending, locked: Mapping[TaskId, Locked], busy: Collection[TaskId]
+) -> Ending:
+    """A cancelled task is over when everything below it is: its own run may stop before."""
+    task = locked.get(ending.task_id)
+    if task is None or task.id not in busy:
+        return ending
+    after = TRANSITIONS.get((task.life.state, ending.trigger))
+    is_stop = after is TaskState.CANCELLED and task.agent_id is not None
+    return replace(ending, trigger=Trigger.STAND_DOWN) if is_stop else ending
 
 
 def _decide(ending: Ending, task: Locked | None, poison_attempts: int) -> _Decided | OrchestraError:
@@ -171,6 +200,10 @@ def _change(item: _Decided) -> Change:
 def _outcome(item: _Decided) -> str:
     if item.life.state in (TaskState.SUCCEEDED, TaskState.CANCELLED):
         return item.life.state
+    if item.life.state is TaskState.WAITING:
+        return SUSPENDED
+    if item.life.state is TaskState.CANCELLING:
+        return TaskState.CANCELLED
     return "failed" if item.ending.by_agent else "lost"
 
 
@@ -186,15 +219,14 @@ def _sequence(item: _Decided) -> int:
 
 def _messages(item: _Decided) -> tuple[Message, ...]:
     ending, life, task = item.ending, item.life, item.task
-    is_queued = life.state is TaskState.QUEUED
     subject = Subject(
         task_id=ending.task_id,
         user_id=task.user_id,
         capability=task.capability,
-        agent_id=None if is_queued else task.agent_id,
-        agent_name="" if is_queued else task.agent_name,
+        agent_id=task.agent_id if life.is_over else None,
+        agent_name=task.agent_name if life.is_over else "",
     )
-    if is_queued:
+    if not life.is_over:
         why = ending.reason or (ending.problem.message if ending.problem else "")
         return events.status(subject, life, reason=why, before=ending.before)
     return events.finished(
@@ -210,7 +242,7 @@ def _messages(item: _Decided) -> tuple[Message, ...]:
 
 async def _tell(bus: Bus, decided: Sequence[_Decided]) -> None:
     """Permits for what waits again, and word to the job that calls whoever waits for an end."""
-    ready = [item for item in decided if item.life.state is TaskState.QUEUED and not item.delay]
+    ready = [item for item in decided if item.is_ready]
     await bus.publish_soon(
         *(
             events.permit(
@@ -237,11 +269,28 @@ async def _audit(
     """A write under a lease that is over is refused, and somebody may want to know why it came."""
     for ending, outcome in zip(endings, outcomes, strict=True):
         if isinstance(outcome, StaleEpoch) and ending.by_agent:
-            await audit.record(
-                tx,
-                ending.by,
-                "task.stale_write_refused",
-                target_kind="task",
-                target_id=ending.task_id,
-                details={"epoch": ending.epoch, "trigger": ending.trigger, "why": outcome.message},
-            )
+            stale = Stale(ending.task_id, ending.epoch, ending.trigger, outcome.message)
+            await note_stale(tx, ending.by, stale)
+
+
+@dataclass(frozen=True, slots=True)
+class Stale:
+    """A write that came under a lease which is over."""
+
+    task_id: TaskId
+    epoch: int
+    what: str
+    why: str
+
+
+async def note_stale(tx: Transaction, by: Actor, stale: Stale) -> None:
+    """Counts it for who asks what ran on after a cancel, and records it."""
+    await repository.count_refused(tx, stale.task_id)
+    await audit.record(
+        tx,
+        by,
+        "task.stale_write_refused",
+        target_kind="task",
+        target_id=stale.task_id,
+        details={"epoch": stale.epoch, "trigger": stale.what, "why": stale.why},
+    )

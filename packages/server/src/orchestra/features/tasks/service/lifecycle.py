@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from orchestra.features.tasks.errors import NotAllowed, StaleEpoch
-from orchestra.features.tasks.types import BY_AGENT, TRANSITIONS, Life, TaskState, Trigger
+from orchestra.features.tasks.types import BY_AGENT, HELD, TRANSITIONS, Life, Trigger
 
 
 def step(life: Life, trigger: Trigger, *, under: int | None = None) -> Life:
@@ -20,7 +20,8 @@ def step(life: Life, trigger: Trigger, *, under: int | None = None) -> Life:
     state = TRANSITIONS.get((life.state, trigger))
     if state is None:
         raise NotAllowed(f"A task that is {life.state} cannot {trigger}.")
-    if trigger in BY_AGENT or state is TaskState.CANCELLING:
+    is_asked = trigger is Trigger.CANCEL and life.state in HELD  # and the lease goes on
+    if trigger in BY_AGENT or is_asked:
         return replace(life, state=state)
     attempt = life.attempt + (trigger is Trigger.CLAIM) - (trigger is Trigger.SUSPEND)
     return replace(life, state=state, epoch=life.epoch + 1, attempt=attempt)

@@ -8,17 +8,16 @@ from datetime import datetime, timedelta
 
 import msgspec
 import structlog
-from google.protobuf.message import DecodeError
 from orchestra_protocol import agent_pb2 as pb
 
 from orchestra.features import agents
 from orchestra.features.agents import ConnectedAgent, Registry
 from orchestra.features.events import History, Outbox
 from orchestra.features.tasks import events
-from orchestra.features.tasks.errors import BadMessage
 from orchestra.features.tasks.repository import leases
 from orchestra.features.tasks.repository.claiming import Claim
 from orchestra.features.tasks.repository.leases import Held
+from orchestra.features.tasks.service import steps
 from orchestra.features.tasks.service.announcing import tell
 from orchestra.features.tasks.service.assignment import (
     Undeliverable,
@@ -27,14 +26,16 @@ from orchestra.features.tasks.service.assignment import (
     life_of,
     subject_of,
 )
+from orchestra.features.tasks.service.commands import Commander
 from orchestra.features.tasks.service.dispatch import Dispatcher
 from orchestra.features.tasks.service.ending import Ended, Ending, lost
 from orchestra.features.tasks.service.keeping import Keeper
+from orchestra.features.tasks.service.receiving import Receiver
 from orchestra.features.tasks.service.resuming import kept_of
 from orchestra.features.tasks.service.run import Run
 from orchestra.features.tasks.service.session import Session
 from orchestra.features.tasks.service.submitters import Submitters
-from orchestra.features.tasks.types import TaskId, TaskProblem, TaskState, Trigger
+from orchestra.features.tasks.types import Step, TaskId, TaskProblem, TaskState, Trigger
 from orchestra.foundation import clock
 from orchestra.foundation.auth import Actor
 from orchestra.foundation.concurrency import Guard
@@ -81,14 +82,28 @@ class Plane:
             session_of=self.session_of,
             on_end=self._on_end,
         )
+        self.commander = Commander(
+            database=database,
+            bus=bus,
+            outbox=outbox,
+            settings=settings,
+            keeper=self.keeper,
+            session_of=self.session_of,
+            on_suspended=self._remove,
+            on_stale=self.lose,
+        )
+        self._receiver = Receiver(
+            bus=bus, keeper=self.keeper, commander=self.commander, find=self.find
+        )
         self._submitters = Submitters(database)
+        self._steps: dict[TaskId, list[Step]] = {}  # of claims that are about to be assigned
         self.dispatcher = Dispatcher(
             registry=registry,
             database=database,
             bus=bus,
             settings=settings,
             deliver=self._deliver,
-            prepare=self._submitters.learn,
+            prepare=self._prepare,
         )
         self._issue_token = issue_token
         self._history = History(bus)
@@ -179,29 +194,7 @@ class Plane:
 
     async def receive(self, session: Session, message: pb.TaskMessage) -> None:
         """Takes in one message of a stream; raises BadMessage or SequenceGap, which end it."""
-        if message.type != pb.TASK_TYPE_EVENTS:
-            if message.type == pb.TASK_TYPE_HELLO:
-                raise BadMessage("Hello comes once, as the first message.")
-            if message.type == pb.TASK_TYPE_DRAIN:  # it is stopping: it gets nothing new
-                session.agent.draining = True
-            return
-        batch = pb.TaskEvents()
-        try:
-            message.payload.Unpack(batch)
-            task_id = TaskId(uuid.UUID(message.task_id))
-        except (DecodeError, ValueError) as error:
-            raise BadMessage from error
-        run = self.runs.get(task_id)
-        if run is None or run.epoch != message.epoch or run.agent is not session.agent:
-            await self._refuse(session, task_id, message.epoch, batch)
-            return
-        logs = run.take_in(batch.events)
-        if logs:
-            await self.bus.publish_soon(
-                *(events.log_line(task_id, run.epoch, number, line) for number, line in logs)
-            )
-        self.keeper.work_on(run)
-        await self.keeper.room(run)
+        await self._receiver.receive(session, message)
 
     def find(self, task_id: uuid.UUID, epoch: int) -> Run | None:
         run = self.runs.get(TaskId(task_id))
@@ -250,9 +243,14 @@ class Plane:
 
     async def close(self) -> None:
         await self.dispatcher.close()
+        await self.commander.close()
         await self.keeper.close()
         await self._guard.stop()
         await self._history.close()
+
+    async def _prepare(self, claims: Sequence[Claim]) -> None:
+        await self._submitters.learn(claims)
+        self._steps |= await steps.of_claims(self.database, claims)
 
     def _deliver(self, claims: Sequence[tuple[ConnectedAgent, Claim]]) -> None:
         begun = [
@@ -273,6 +271,7 @@ class Plane:
             run_seconds=claim.run_timeout_seconds,
             progress_timeout=claim.progress_timeout_seconds,
         )
+        done = self._steps.pop(claim.id, [])
         self.runs[run.task_id] = run
         session = self.session_of(run)
         if session is None or session.is_closed:
@@ -280,6 +279,7 @@ class Plane:
         try:
             message = assignment(
                 claim,
+                done,
                 submitter=self._submitters.name(claim.user_id),
                 run_token=self.fresh_token(run),
                 largest=self.settings.max_grpc_message_bytes,
@@ -342,24 +342,6 @@ class Plane:
             self._remove(run)
         self.take_back_soon(lost(held.task_id, held.epoch, "The agent was restarted."))
 
-    async def _refuse(
-        self, session: Session, task_id: TaskId, epoch: int, batch: pb.TaskEvents
-    ) -> None:
-        """Events of a lease that is not here; what would end it, the database refuses, audited."""
-        stranger = Run(
-            task_id=task_id,
-            epoch=epoch,
-            attempt=0,
-            user_id=session.actor.owner,
-            agent=session.agent,
-            run_seconds=0,
-            progress_timeout=0,
-        )
-        ends = [event for event in batch.events if event.WhichOneof("event") in _ENDS]
-        if ends:
-            await self.keeper.refuse(stranger, ends[-1], session.actor)
-        session.revoke(stranger, "The lease is over.")
-
     async def _shorten(self, orphans: Sequence[Run], seconds: float) -> None:
         try:
             async with self.database.transaction() as tx:
@@ -372,7 +354,7 @@ class Plane:
     def _on_end(self, run: Run, ended: Ended | None) -> None:
         if ended is not None and run.agent is not None:
             succeeded = ended.life.state is TaskState.SUCCEEDED
-            if ended.life.state is not TaskState.CANCELLED:
+            if ended.life.state not in (TaskState.CANCELLED, TaskState.CANCELLING):
                 seconds = clock.monotonic() - run.started_at
                 run.agent.count(succeeded=succeeded, seconds=seconds)
         self._remove(run)
@@ -385,9 +367,6 @@ class Plane:
             if run.agent is not None:
                 run.agent.in_use -= 1
                 self.registry.on_capacity(run.agent)
-
-
-_ENDS = frozenset({"result", "failure", "cancelled"})
 
 
 def _agent_id(text: str) -> uuid.UUID:

@@ -53,6 +53,7 @@ class Run:
         "final",
         "grace_seconds",
         "is_draining",
+        "is_leaving",
         "is_lost",
         "kept",
         "last_event_at",
@@ -93,6 +94,7 @@ class Run:
         self.orphaned_at: float | None = None  # since when its agent has no stream here
         self.grace_seconds = 0.0
         self.is_draining = False
+        self.is_leaving = False  # its suspension is being written
         self.is_lost = False
         self.room: asyncio.Future[None] | None = None  # somebody waits until it is not full
         # Tells windows of a control plane that has resumed a run from those of the one before.

@@ -71,6 +71,9 @@ class Session:
     def revoke(self, run: Run, reason: str) -> None:
         self._put(pb.TASK_TYPE_REVOKE, pb.Revoke(reason=reason), run=run)
 
+    def reply(self, run: Run, reply: pb.Reply) -> None:
+        self._put(pb.TASK_TYPE_REPLY, reply, run=run)
+
     def renew_credential(self, run: Run, token: str) -> None:
         self._put(pb.TASK_TYPE_CREDENTIAL, pb.Credential(run_token=token), run=run)
 

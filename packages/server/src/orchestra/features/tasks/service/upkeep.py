@@ -64,8 +64,8 @@ class Upkeep:
             kept = await leases.renew(tx, wanted, seconds=plane.settings.lease_seconds)
             cancelling = await leases.cancelling(tx, wanted)
         for run in runs:
-            # One whose end is being written may just have got it.
-            if run.task_id not in kept and run.final is None:
+            # One whose end or wait is being written may just have got it.
+            if run.task_id not in kept and run.final is None and not run.is_leaving:
                 plane.lose(run, "The lease is over.")
         for task_id, reason in cancelling:
             run = plane.runs.get(task_id)

@@ -1,0 +1,126 @@
+"""SQL of tasks that have given their slot back, and of what brings them back."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from orchestra.features.tasks.types import TaskId, WaitsFor
+from orchestra.foundation.database import Transaction, without_nul
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A waiting task that need not wait any longer."""
+
+    task_id: TaskId
+    epoch: int
+
+
+async def note_wait(
+    tx: Transaction, task_id: TaskId, *, names: Sequence[str], any: bool, until: datetime | None
+) -> None:
+    """What a task that is about to wait waits for."""
+    await tx.execute(
+        """
+        UPDATE tasks SET wait_names = $2, wait_any = $3, wait_until = $4 WHERE id = $1
+        """,
+        task_id,
+        [without_nul(name) for name in names],
+        any,
+        until,
+    )
+
+
+async def from_now(tx: Transaction, seconds: float) -> datetime:
+    """A time by the database's clock."""
+    moment: datetime = await tx.fetch_value("SELECT now() + make_interval(secs => $1)", seconds)
+    return moment
+
+
+async def ready(tx: Transaction, ids: Sequence[TaskId]) -> list[Ready]:
+    """Those of the tasks, whose rows are locked, that need not wait any longer."""
+    rows = await tx.fetch(
+        """
+        SELECT id, epoch FROM tasks
+        WHERE id = ANY($1::uuid[]) AND state = 'waiting' AND (
+            wait_until <= now() OR cardinality(wait_names) > 0 AND CASE WHEN wait_any THEN EXISTS (
+                SELECT FROM task_steps WHERE task_id = tasks.id AND name = ANY(wait_names)
+                    AND settled_at IS NOT NULL
+            ) ELSE NOT EXISTS (
+                SELECT FROM task_steps WHERE task_id = tasks.id AND name = ANY(wait_names)
+                    AND settled_at IS NULL
+            ) END
+        ) ORDER BY id
+        """,
+        list(ids),
+    )
+    return [Ready(TaskId(row["id"]), row["epoch"]) for row in rows]
+
+
+async def due(tx: Transaction, *, limit: int) -> list[TaskId]:
+    """Waiting tasks whose time has come; nothing is locked."""
+    rows = await tx.fetch(
+        """
+        SELECT id FROM tasks WHERE state = 'waiting' AND wait_until <= now()
+        ORDER BY wait_until LIMIT $1
+        """,
+        limit,
+    )
+    return [TaskId(row["id"]) for row in rows]
+
+
+async def seconds_until_next(tx: Transaction) -> float | None:
+    """How long until the next waiting task's time comes, if one has a time."""
+    seconds: float | None = await tx.fetch_value(
+        """
+        SELECT extract(epoch FROM min(wait_until) - now())::float8
+        FROM tasks WHERE state = 'waiting' AND wait_until IS NOT NULL
+        """
+    )
+    return seconds
+
+
+async def was_suspended(tx: Transaction, task_id: TaskId, epoch: int, agent_id: uuid.UUID) -> bool:
+    """Whether this agent's lease ended with a suspension: it may ask again for the answer."""
+    found = await tx.fetch_value(
+        """
+        SELECT 1 FROM task_attempts
+        WHERE task_id = $1 AND epoch = $2 AND agent_id = $3 AND outcome = 'suspended'
+        """,
+        task_id,
+        epoch,
+        agent_id,
+    )
+    return found is not None
+
+
+async def waits_for(tx: Transaction, task_id: uuid.UUID, *, most: int) -> WaitsFor | None:
+    """What a waiting task waits for; of many names only the first that have no outcome."""
+    row = await tx.fetch_one(
+        """
+        SELECT wait_any, wait_until, cardinality(wait_names) AS count FROM tasks
+        WHERE id = $1 AND state = 'waiting'
+        """,
+        task_id,
+    )
+    if row is None:
+        return None
+    steps = await tx.fetch(
+        """
+        SELECT step.name, step.kind, step.child_id, step.approval_id
+        FROM tasks JOIN task_steps AS step ON step.task_id = tasks.id
+            AND step.name = ANY(tasks.wait_names) AND step.settled_at IS NULL
+        WHERE tasks.id = $1 ORDER BY step.created_at, step.name LIMIT $2
+        """,
+        task_id,
+        most,
+    )
+    return WaitsFor(
+        any=row["wait_any"],
+        until=row["wait_until"],
+        count=row["count"],
+        names=[step["name"] for step in steps],
+        child_ids=[step["child_id"] for step in steps if step["child_id"]],
+        approval_ids=[step["approval_id"] for step in steps if step["approval_id"]],
+    )
