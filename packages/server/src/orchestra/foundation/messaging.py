@@ -28,6 +28,8 @@ TASKS, EVENTS, METRICS, LOGS = "TASKS", "EVENTS", "METRICS", "LOGS"
 # What EVENTS has stored is sent on under this prefix, with its sequence: who listens there before
 # reading the stream misses nothing, and knows where to go on after a loss.
 LIVE_PREFIX = "live."
+# Said when a stream was made anew under an open connection, which is like a reconnect to all.
+STREAMS_RENEWED = "control.streams"
 # Longer than any reconnect, so that what is sent again after one is recognised.
 DUPLICATE_WINDOW_SECONDS = 120
 PUBLISH_TIMEOUT_SECONDS = 5.0
@@ -61,6 +63,7 @@ class Bus:
             # Bounded here: a client that reconnects for ever also connects for ever.
             await asyncio.wait_for(bus._connect(name), timeout=CONNECT_TIMEOUT_SECONDS)
             await bus.ensure_streams()
+            await bus.listen(STREAMS_RENEWED, bus._on_renewed)
         except (OSError, nats.errors.Error, JetStreamError, TimeoutError) as error:
             await client.close()
             raise Unavailable("NATS does not answer", retry_after=2) from error
@@ -175,6 +178,9 @@ class Bus:
     async def _on_reconnect(self) -> None:
         # In a task of its own: the client waits for this callback before it reads replies.
         self._guard.spawn("nats-after-reconnect", self._after_reconnect())
+
+    async def _on_renewed(self, _message: Msg) -> None:
+        await self._on_reconnect()
 
     async def _after_reconnect(self) -> None:
         for attempt in range(30):
