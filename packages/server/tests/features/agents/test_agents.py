@@ -2,42 +2,18 @@
 
 import asyncio
 import uuid
-from typing import Any, cast
+from typing import Any
 
 import grpc
 import httpx
 import msgspec
 import pytest
 from orchestra.features.agents import jobs
-from orchestra.features.agents import rest as agents_rest
-from orchestra.features.agents.service.enrolment import key_check
-from orchestra.features.identity import REVOKED, Identity
+from orchestra.features.identity import REVOKED
 from orchestra.foundation import telemetry
-from orchestra.foundation.web import create_app
 from orchestra_protocol import agent_pb2 as pb
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def http(world: Any) -> Any:
-    identity = Identity(world.database, world.settings, check_agent_key=key_check(world.database))
-    app = create_app(
-        agents_rest.routes,
-        settings=world.settings,
-        authenticator=identity,
-        dependencies={
-            "database": world.database,
-            "settings": world.settings,
-            "bus": world.bus,
-        },
-    )
-    async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(app=cast("Any", app)),
-        base_url="http://localhost",
-        headers={"authorization": f"Bearer {world.key}"},
-    ) as client:
-        yield client
 
 
 async def status_of(http: httpx.AsyncClient, agent_id: str) -> str:

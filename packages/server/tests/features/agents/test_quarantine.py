@@ -1,0 +1,73 @@
+"""What follows from failures, without a clock or a database."""
+
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from orchestra.features.agents.repository import Suspect
+from orchestra.features.agents.service.quarantine import Fault, Policy, judge
+from orchestra.features.agents.types import AgentId, Quarantine
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+AGENT = AgentId(uuid.UUID(int=1))
+POLICY = Policy(failures=3, first_seconds=30, longest_seconds=100)
+
+
+def suspect(*blamed: int, **more: Any) -> Suspect:
+    values: dict[str, Any] = {"quarantine": None, "round": 0, "ended_at": None, "now": NOW, **more}
+    return Suspect(id=AGENT, name="it", blamed=tuple(uuid.UUID(int=n) for n in blamed), **values)
+
+
+def faults(*about: int, code: str = "handler_error") -> list[Fault]:
+    return [
+        Fault(agent_id=AGENT, about=uuid.UUID(int=n), code=code, message="It broke.") for n in about
+    ]
+
+
+def serving(*, until: datetime | None, number: int = 1) -> Quarantine:
+    return Quarantine(at=NOW, until=until, by="x", reason="y", round=number)
+
+
+def test_a_task_that_fails_everywhere_is_one_failure_of_its_agent() -> None:
+    sentence = judge(suspect(7), faults(7, 7, 7), POLICY)
+    assert sentence.seconds is None
+    assert len(sentence.blamed) == 1
+
+
+def test_failures_of_different_tasks_in_a_row_lead_to_quarantine() -> None:
+    sentence = judge(suspect(1, 2), faults(3), POLICY)
+    assert (sentence.seconds, sentence.round) == (30, 1)
+    assert sentence.reason == "3 failures in a row; the last was handler_error: It broke."
+
+
+def test_runs_lost_together_are_one_failure() -> None:
+    sentence = judge(suspect(), faults(1, 2, 3, 4, 5, code="agent_lost"), POLICY)
+    assert sentence.seconds is None
+
+
+def test_the_pause_doubles_up_to_its_bound() -> None:
+    past = NOW - timedelta(seconds=1)
+    seconds = [
+        judge(
+            suspect(1, quarantine=serving(until=past, number=n), round=n), faults(2), POLICY
+        ).seconds
+        for n in (1, 2, 3, 50)
+    ]
+    assert seconds == [60, 100, 100, 100]
+
+
+def test_after_a_quiet_time_counting_begins_anew() -> None:
+    soon = suspect(1, 2, round=2, ended_at=NOW - timedelta(seconds=99))
+    late = suspect(1, 2, round=2, ended_at=NOW - timedelta(seconds=101))
+    assert judge(soon, faults(3), POLICY).round == 3
+    assert judge(late, faults(3), POLICY).round == 1
+
+
+def test_failures_of_tasks_begun_before_a_quarantine_do_not_make_it_longer() -> None:
+    for until in (None, NOW + timedelta(seconds=5)):
+        inside = suspect(1, quarantine=serving(until=until), round=1)
+        assert judge(inside, faults(2, 3, 4), POLICY).seconds is None
+
+
+def test_quarantine_can_be_switched_off() -> None:
+    assert judge(suspect(), faults(1, 2, 3, 4), Policy(failures=0)).seconds is None
