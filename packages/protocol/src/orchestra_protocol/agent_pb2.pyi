@@ -118,6 +118,8 @@ class _TaskTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TaskType.Val
     """Reply to a Command"""
     TASK_TYPE_PROBE: _TaskType.ValueType  # 18
     """Probe: run the check that a capability has defined"""
+    TASK_TYPE_BATCH: _TaskType.ValueType  # 20
+    """Batch, either way: several messages as one. Only to a side that has said that it takes them."""
 
 class TaskType(_TaskType, metaclass=_TaskTypeEnumTypeWrapper): ...
 
@@ -152,6 +154,8 @@ TASK_TYPE_REPLY: TaskType.ValueType  # 17
 """Reply to a Command"""
 TASK_TYPE_PROBE: TaskType.ValueType  # 18
 """Probe: run the check that a capability has defined"""
+TASK_TYPE_BATCH: TaskType.ValueType  # 20
+"""Batch, either way: several messages as one. Only to a side that has said that it takes them."""
 Global___TaskType: _TypeAlias = TaskType  # noqa: Y015
 
 class _StepKind:
@@ -586,9 +590,11 @@ class Hello(_message.Message):
     INSTANCE_ID_FIELD_NUMBER: _builtins.int
     SLOTS_FIELD_NUMBER: _builtins.int
     RUNNING_FIELD_NUMBER: _builtins.int
+    TAKES_BATCHES_FIELD_NUMBER: _builtins.int
     agent_id: _builtins.str
     instance_id: _builtins.str
     slots: _builtins.int
+    takes_batches: _builtins.bool
     @_builtins.property
     def running(self) -> _containers.RepeatedCompositeFieldContainer[Global___RunningTask]:
         """what the agent still holds from an earlier stream"""
@@ -600,14 +606,39 @@ class Hello(_message.Message):
         instance_id: _builtins.str = ...,
         slots: _builtins.int = ...,
         running: _abc.Iterable[Global___RunningTask] | None = ...,
+        takes_batches: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_id", b"agent_id", "instance_id", b"instance_id", "running", b"running", "slots", b"slots"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_id", b"agent_id", "instance_id", b"instance_id", "running", b"running", "slots", b"slots", "takes_batches", b"takes_batches"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Hello: _TypeAlias = Hello  # noqa: Y015
+
+@_typing.final
+class Batch(_message.Message):
+    """Messages that were ready at the same time, in order, each as if it had come alone; no batch is in
+    a batch. Of these, agent_id and timestamp may be left to the message around them.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MESSAGES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def messages(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaskMessage]: ...
+    def __init__(
+        self,
+        *,
+        messages: _abc.Iterable[Global___TaskMessage] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["messages", b"messages"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Batch: _TypeAlias = Batch  # noqa: Y015
 
 @_typing.final
 class RunningTask(_message.Message):
@@ -636,6 +667,8 @@ class Welcome(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     RESUMED_FIELD_NUMBER: _builtins.int
+    TAKES_BATCHES_FIELD_NUMBER: _builtins.int
+    takes_batches: _builtins.bool
     @_builtins.property
     def resumed(self) -> _containers.RepeatedCompositeFieldContainer[Global___ResumedTask]:
         """of Hello.running, those that are still the agent's; the others are revoked"""
@@ -644,10 +677,11 @@ class Welcome(_message.Message):
         self,
         *,
         resumed: _abc.Iterable[Global___ResumedTask] | None = ...,
+        takes_batches: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["resumed", b"resumed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["resumed", b"resumed", "takes_batches", b"takes_batches"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

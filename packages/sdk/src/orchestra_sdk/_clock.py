@@ -15,10 +15,15 @@ def monotonic() -> float:
     return time.monotonic()
 
 
+def nanoseconds() -> int:
+    """Return the wall clock in nanoseconds since 1970."""
+    return time.time_ns()
+
+
 def timestamp() -> Timestamp:
     """Return the wall clock as the protocol carries it."""
     now = Timestamp()
-    now.FromNanoseconds(time.time_ns())
+    now.FromNanoseconds(nanoseconds())
     return now
 
 

@@ -2,7 +2,9 @@
 
 Handlers put events in from any thread; gRPC takes messages out through the iterator of the present
 stream. The first event after a pause goes at once; more of the same run are gathered for up to
-20 ms or 16 KiB. Without a stream everything simply stays, and handlers that say too much wait.
+20 ms or 16 KiB. What is due of several runs goes as one message to a server that takes batches:
+for short tasks a message costs more than the task. Without a stream everything simply stays, and
+handlers that say too much wait.
 """
 
 import heapq
@@ -18,6 +20,8 @@ from orchestra_sdk._events import BATCH_BYTES
 from orchestra_sdk._run import Run
 
 GATHER_SECONDS = 0.02
+_BATCH_MESSAGES = 256
+_WIRE_BYTES = 64 * 1024  # of a batch; a larger message goes alone
 
 
 class Outbox:
@@ -44,7 +48,7 @@ class Outbox:
             self._stream = None
             self._changed.notify_all()
 
-    def welcome(self, resumed: list[Run]) -> None:
+    def welcome(self, resumed: list[Run], *, takes_batches: bool) -> None:
         """Send events again, those of `resumed` from what the server has not."""
         with self.lock:
             self._due.clear()
@@ -55,6 +59,7 @@ class Outbox:
                 self._schedule(run)
             if self._stream is not None:
                 self._stream.welcomed = True
+                self._stream.takes_batches = takes_batches
             self._changed.notify_all()
 
     def post(self, message: pb.TaskMessage) -> None:
@@ -92,7 +97,7 @@ class Outbox:
         with self.lock:
             run.sealed = True
             last.sequence = run.log.last + 1
-            return self._message(run, [*run.log.events, last])
+            return _wire.stamp(self._message(run, [*run.log.events, last]), self.agent_id)
 
     def finish(self, run: Run, last: pb.AgentEvent) -> None:
         """Put the last event of a run in."""
@@ -128,10 +133,27 @@ class Outbox:
                 if wait is None or wait > 0:
                     self._changed.wait(wait)
                     continue
-                message = self._take()
+                message = self._batch(stream) if stream.takes_batches else self._take()
                 if message is not None:
-                    return message
+                    return _wire.stamp(message, self.agent_id)
         raise StopIteration
+
+    def _batch(self, stream: "Stream") -> pb.TaskMessage | None:
+        """Return all that is due now as one message."""
+        messages: list[pb.TaskMessage] = []
+        size = 0
+        while (
+            self._due and len(messages) < _BATCH_MESSAGES and self._due[0][0] <= _clock.monotonic()
+        ):
+            message = self._take()
+            if message is None:
+                continue
+            size += message.ByteSize()
+            if messages and size > _WIRE_BYTES:
+                stream.control.append(_wire.stamp(message, self.agent_id))
+                break
+            messages.append(message)
+        return _wire.batch(messages) if len(messages) > 1 else next(iter(messages), None)
 
     def _seconds_to_wait(self) -> float | None:
         return self._due[0][0] - _clock.monotonic() if self._due else None
@@ -151,22 +173,12 @@ class Outbox:
             return self._message(run, run.log.take())
         if not run.commands.unsent:
             return None  # acknowledged meanwhile
-        return _wire.wrap(
-            pb.TASK_TYPE_COMMAND,
-            run.commands.take(),
-            agent_id=self.agent_id,
-            task_id=run.task_id,
-            epoch=run.epoch,
-        )
+        command = run.commands.take()
+        return _wire.bare(pb.TASK_TYPE_COMMAND, command, task_id=run.task_id, epoch=run.epoch)
 
     def _message(self, run: Run, events: list[pb.AgentEvent]) -> pb.TaskMessage:
-        return _wire.wrap(
-            pb.TASK_TYPE_EVENTS,
-            pb.TaskEvents(events=events),
-            agent_id=self.agent_id,
-            task_id=run.task_id,
-            epoch=run.epoch,
-        )
+        batch = pb.TaskEvents(events=events)
+        return _wire.bare(pb.TASK_TYPE_EVENTS, batch, task_id=run.task_id, epoch=run.epoch)
 
 
 class Stream(Iterator[pb.TaskMessage]):
@@ -176,6 +188,7 @@ class Stream(Iterator[pb.TaskMessage]):
         self._outbox = outbox
         self.control: deque[pb.TaskMessage] = deque([hello])
         self.welcomed = False
+        self.takes_batches = False
 
     def __next__(self) -> pb.TaskMessage:
         return self._outbox.next_message(self)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +50,7 @@ class Runtime:
         self._options = options
         self._loop = asyncio.get_running_loop()
         self._stops = 0
+        self._starting: deque[Run] = deque()
         self._changed = asyncio.Event()
         self._fatal: AgentError | None = None
         self._registered = pb.RegisterAgentResponse()
@@ -115,14 +117,21 @@ class Runtime:
             return
 
     def _assigned(self, run: Run) -> None:
-        """Called from the connection's thread."""
-        call_soon(self._loop, self._executor.start, run)
+        """Called from the connection's thread; many runs of a batch wake the loop once."""
+        self._starting.append(run)
+        if len(self._starting) == 1:
+            call_soon(self._loop, self._start_all)
+
+    def _start_all(self) -> None:
+        while self._starting:
+            self._executor.start(self._starting.popleft())
 
     def _forgotten(self, run: Run) -> None:
         """Called from the connection's thread."""
         if self._journal is not None:
             self._journal.forget(run)
-        call_soon(self._loop, self._changed.set)
+        if self._stops:
+            call_soon(self._loop, self._changed.set)
 
     def _failed(self, error: AgentError) -> None:
         """Called from the connection's thread."""

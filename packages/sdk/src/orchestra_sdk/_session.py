@@ -76,11 +76,16 @@ class Session:
         try:
             stream = self._parts.outbox.open(self._hello(registered.agent_id))
             for message in self._stub.TaskBidirectionalStream(stream, metadata=self._metadata):
-                if self._receive(message, registered):
+                if self._receive_all(message, registered):
                     return
         finally:
             hello_limit.cancel()
             heartbeat.stop()
+
+    def _receive_all(self, message: pb.TaskMessage, registered: pb.RegisterAgentResponse) -> bool:
+        """Apply a message or a batch; True when the agent should connect elsewhere."""
+        with self._parts.outbox.lock:  # once for all of them
+            return any(self._receive(each, registered) for each in _wire.messages_in(message))
 
     def _receive(self, message: pb.TaskMessage, registered: pb.RegisterAgentResponse) -> bool:
         """Apply a message; True when the agent should connect elsewhere."""
@@ -110,6 +115,7 @@ class Session:
             instance_id=registration.instance_id,
             slots=registration.slots,
             running=running,
+            takes_batches=True,
         )
         return _wire.wrap(pb.TASK_TYPE_HELLO, hello, agent_id=agent_id)
 

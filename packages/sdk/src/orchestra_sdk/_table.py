@@ -66,7 +66,7 @@ class RunTable:
                     self._revoke(run, "the control plane has given the task away")
                 else:
                     run.log.acknowledge(item.sequence)
-            self._outbox.welcome(self.held())
+            self._outbox.welcome(self.held(), takes_batches=welcome.takes_batches)
 
     def _assign(self, message: pb.TaskMessage) -> None:
         held = self._runs.get(message.task_id)

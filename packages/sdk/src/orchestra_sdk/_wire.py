@@ -1,5 +1,6 @@
 """Wraps and unwraps the messages of the long stream. It knows no state."""
 
+from collections.abc import Iterable
 from typing import TypeVar
 
 from google.protobuf.any_pb2 import Any as AnyMessage
@@ -21,16 +22,38 @@ def wrap(
     epoch: int = 0,
 ) -> pb.TaskMessage:
     """Return `payload` as a message of the stream."""
+    return stamp(bare(kind, payload, task_id=task_id, epoch=epoch), agent_id)
+
+
+def bare(
+    kind: "pb.TaskType.ValueType", payload: Message, *, task_id: str = "", epoch: int = 0
+) -> pb.TaskMessage:
+    """Return `payload` as a message within a batch, which says itself by whom and when."""
     return pb.TaskMessage(
         task_id=task_id,
-        agent_id=agent_id,
         type=kind,
         payload=AnyMessage(
             type_url=_PREFIX + payload.DESCRIPTOR.full_name, value=payload.SerializeToString()
         ),
-        timestamp=_clock.timestamp(),
         epoch=epoch,
     )
+
+
+def stamp(message: pb.TaskMessage, agent_id: str) -> pb.TaskMessage:
+    """Say by whom and when a message was sent."""
+    message.agent_id = agent_id
+    message.timestamp.FromNanoseconds(_clock.nanoseconds())
+    return message
+
+
+def batch(messages: list[pb.TaskMessage]) -> pb.TaskMessage:
+    """Return several bare messages as one."""
+    return bare(pb.TASK_TYPE_BATCH, pb.Batch(messages=messages))
+
+
+def messages_in(message: pb.TaskMessage) -> Iterable[pb.TaskMessage]:
+    """Return what a batch holds, or the message itself."""
+    return unwrap(message, pb.Batch).messages if message.type == pb.TASK_TYPE_BATCH else (message,)
 
 
 def unwrap(message: pb.TaskMessage, kind: type[_M]) -> _M:

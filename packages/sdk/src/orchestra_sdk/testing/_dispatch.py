@@ -99,7 +99,7 @@ class Dispatch:
             for task in held
             if (task.id, task.epoch) in told
         ]
-        welcome = pb.Welcome(resumed=resumed)
+        welcome = pb.Welcome(resumed=resumed, takes_batches=True)
         stream.send(_wire.wrap(pb.TASK_TYPE_WELCOME, welcome, agent_id=agent.id))
         for task in held:
             if (task.id, task.epoch) not in told:
@@ -112,6 +112,12 @@ class Dispatch:
         agent = self._registry.of_stream(stream)
         if agent is None:
             return
+        for each in _wire.messages_in(message):
+            self._receive(agent, each, acknowledging=acknowledging)
+
+    def _receive(
+        self, agent: ConnectedAgent, message: pb.TaskMessage, *, acknowledging: bool
+    ) -> None:
         if message.type == pb.TASK_TYPE_DRAIN:
             agent.draining = True
         elif message.type == pb.TASK_TYPE_EVENTS:

@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 from google.protobuf.message import DecodeError
 from orchestra_protocol import agent_pb2 as pb
@@ -76,7 +76,8 @@ class TaskRpcs:
     async def _read(self, session: Session, request: AsyncIterator[pb.TaskMessage]) -> None:
         try:
             async for message in request:
-                await self._plane.receive(session, message)
+                for each in _messages_in(message):
+                    await self._plane.receive(session, each)
         except OrchestraError as error:
             session.close(error)
         except asyncio.CancelledError:
@@ -109,6 +110,18 @@ async def _hello(request: AsyncIterator[pb.TaskMessage]) -> pb.Hello:
     except (TimeoutError, StopAsyncIteration, DecodeError) as error:
         raise BadMessage("The first message of a stream is Hello.") from error
     return hello
+
+
+def _messages_in(message: pb.TaskMessage) -> Sequence[pb.TaskMessage]:
+    """What a batch holds, or the message itself."""
+    if message.type != pb.TASK_TYPE_BATCH:
+        return (message,)
+    batch = pb.Batch()
+    try:
+        message.payload.Unpack(batch)
+    except DecodeError as error:
+        raise BadMessage from error
+    return batch.messages
 
 
 def _task_id(text: str) -> uuid.UUID:

@@ -140,7 +140,8 @@ class Plane:
             slots = min(MAX_SLOTS, hello.slots or record.slots)
             agent = self.registry.connect(record, instance_id=hello.instance_id, slots=slots)
             try:
-                return await self._begin(Session(agent, actor), hello, held)
+                session = Session(agent, actor, takes_batches=hello.takes_batches)
+                return await self._begin(session, hello, held)
             except BaseException:
                 self.registry.disconnect(agent)
                 raise

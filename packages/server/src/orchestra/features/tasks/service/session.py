@@ -17,15 +17,19 @@ from orchestra.foundation.errors import Unavailable
 
 # An agent that lets so much wait does not read; its stream ends and its tasks move on.
 MAX_OUTGOING = 10_000
+# What waits for an agent goes as one message up to this: each costs more than what is in it.
+BATCH_MESSAGES = 256
+BATCH_BYTES = 64 * 1024
 _PREFIX = "type.googleapis.com/ai_orchestra.v2."
 
 
 class Session:
     """What goes out to one agent. Ends with `close`, for the reason that the agent is told."""
 
-    def __init__(self, agent: ConnectedAgent, actor: Actor) -> None:
+    def __init__(self, agent: ConnectedAgent, actor: Actor, *, takes_batches: bool = False) -> None:
         self.agent = agent
         self.actor = actor
+        self._takes_batches = takes_batches
         self._outgoing: deque[pb.TaskMessage] = deque()
         self._wakened = asyncio.Event()
         self._error: Exception | None = None
@@ -41,7 +45,7 @@ class Session:
         """What the rpc yields; raises what the session was closed with."""
         while True:
             while self._outgoing:
-                yield self._outgoing.popleft()
+                yield self._next_message()
             if self.is_closed:
                 if self._error is not None:
                     raise self._error
@@ -49,12 +53,33 @@ class Session:
             self._wakened.clear()
             await self._wakened.wait()
 
+    def _next_message(self) -> pb.TaskMessage:
+        """The next, or all that waits as one, for an agent that takes batches."""
+        waiting = self._outgoing
+        first = waiting.popleft()
+        if not (self._takes_batches and waiting and first.type != pb.TASK_TYPE_WELCOME):
+            return self._stamped(first)
+        messages, size = [first], first.ByteSize()
+        while waiting and len(messages) < BATCH_MESSAGES:
+            size += waiting[0].ByteSize()
+            if size > BATCH_BYTES:
+                break
+            messages.append(waiting.popleft())
+        if len(messages) == 1:
+            return self._stamped(first)
+        return self._stamped(_wrapped(pb.TASK_TYPE_BATCH, pb.Batch(messages=messages)))
+
+    def _stamped(self, message: pb.TaskMessage) -> pb.TaskMessage:
+        message.agent_id = str(self.agent.id)
+        message.timestamp.CopyFrom(now())
+        return message
+
     def welcome(self, resumed: list[Run]) -> None:
         items = [
             pb.ResumedTask(task_id=str(run.task_id), epoch=run.epoch, sequence=run.kept)
             for run in resumed
         ]
-        self._put(pb.TASK_TYPE_WELCOME, pb.Welcome(resumed=items))
+        self._put(pb.TASK_TYPE_WELCOME, pb.Welcome(resumed=items, takes_batches=True))
 
     def assign(
         self, run: Run, assignment: pb.Assignment, *, priority: pb.TaskPriority.ValueType
@@ -93,20 +118,19 @@ class Session:
         if len(self._outgoing) >= MAX_OUTGOING:
             self.close(Unavailable("The agent does not read its stream."))
             return
-        content = AnyMessage(
-            type_url=_PREFIX + payload.DESCRIPTOR.name, value=payload.SerializeToString()
-        )
-        message = pb.TaskMessage(
-            task_id=str(run.task_id) if run else "",
-            agent_id=str(self.agent.id),
-            type=kind,
-            payload=content,
-            priority=priority,
-            timestamp=now(),
-            epoch=run.epoch if run else 0,
-        )
+        message = _wrapped(kind, payload)
+        message.priority = priority
+        if run is not None:
+            message.task_id, message.epoch = str(run.task_id), run.epoch
         self._outgoing.append(message)
         self._wakened.set()
+
+
+def _wrapped(kind: pb.TaskType.ValueType, payload: WireMessage) -> pb.TaskMessage:
+    content = AnyMessage(
+        type_url=_PREFIX + payload.DESCRIPTOR.name, value=payload.SerializeToString()
+    )
+    return pb.TaskMessage(type=kind, payload=content)
 
 
 def now() -> Timestamp:
