@@ -6,6 +6,8 @@ conveyor, and what they carried is rebuilt from PostgreSQL; so a frozen one is d
 anew.
 """
 
+import asyncio
+
 import nats.errors
 import structlog
 from nats.js.errors import Error as JetStreamError
@@ -27,6 +29,7 @@ log = structlog.get_logger(__name__)
 # A NATS that is only slow answers some of these, or its stream grows by what others send.
 ROUNDS = 3
 EVERY_SECONDS = 10.0
+SUSPICIOUS_SECONDS = 1.0
 PROBE = b'{"type":"stream.probe","data":{}}'
 SUBJECTS = {
     TASKS: "tasks.probe",
@@ -39,19 +42,21 @@ SUBJECTS = {
 class StreamRepair:
     """Writes a few bytes to each stream now and then; one is enough for the whole installation."""
 
-    def __init__(self, bus: Bus, *, every_seconds: float = EVERY_SECONDS) -> None:
+    def __init__(self, bus: Bus) -> None:
         self._bus = bus
-        self._every_seconds = every_seconds
         self._silent: dict[str, tuple[int, int]] = {}  # last sequence, rounds without an answer
 
     async def step(self) -> float:
         """For `forever`: looks once at each stream."""
-        for name, subject in SUBJECTS.items():
-            if not self._bus.is_connected:
-                self._silent.clear()
-            elif await self._is_frozen(name, subject):
+        if not self._bus.is_connected:
+            self._silent.clear()
+            return EVERY_SECONDS
+        checks = (self._is_frozen(name, subject) for name, subject in SUBJECTS.items())
+        frozen = await asyncio.gather(*checks)
+        for name, is_frozen in zip(SUBJECTS, frozen, strict=True):
+            if is_frozen:
                 await self._renew(name)
-        return self._every_seconds
+        return SUSPICIOUS_SECONDS if self._silent else EVERY_SECONDS
 
     async def _is_frozen(self, name: str, subject: str) -> bool:
         try:
