@@ -231,7 +231,7 @@ async def test_an_agents_own_key_cannot_release_it(
         assert refused.status_code == 403
 
 
-async def test_lists_can_be_cut_by_version_and_label(
+async def test_lists_can_be_cut_by_name_version_and_label(
     world: Any, wire: Any, http: httpx.AsyncClient
 ) -> None:
     plane = await world.plane()
@@ -249,8 +249,22 @@ async def test_lists_can_be_cut_by_version_and_label(
             )
         found = (await http.get("/api/agents?version=1.0&label=zone=a")).json()["items"]
         assert [(item["name"], item["models"]) for item in found] == [("old", ["small", "large"])]
+        named = (await http.get("/api/agents?name=new")).json()["items"]
+        assert [item["version"] for item in named] == ["2.0"]
         assert (await http.get("/api/agents?label=zone=b")).json()["items"] == []
         assert (await http.get("/api/agents?label=zone")).status_code == 422
+
+
+async def test_another_version_does_not_answer_for_the_failures_of_the_former(
+    world: Any, wire: Any, http: httpx.AsyncClient
+) -> None:
+    async with wire(await world.plane()) as agent:
+        said = pb.RegisterAgentRequest(name="wire", capabilities=["echo"], slots=1, version="2")
+        for seconds, is_over in ((600, True), (None, False)):
+            await decide(http, agent, "quarantine", reason="breaks", seconds=seconds)
+            said.version += ".1"
+            await agent.stub.RegisterAgent(said, metadata=agent.metadata)
+            assert ((await shown(http, agent))["quarantine"] is None) is is_over
 
 
 async def _is(found: Any, expected: Any) -> bool:

@@ -37,6 +37,11 @@ ON CONFLICT (owner_id, name) DO UPDATE SET
     shared = excluded.shared, capabilities = excluded.capabilities,
     capability_details = excluded.capability_details, labels = excluded.labels,
     version = excluded.version, slots = excluded.slots, restorable = excluded.restorable,
+    -- Another version is another program: what the former one has failed at does not count.
+    blamed = CASE WHEN agents.version = excluded.version THEN agents.blamed ELSE '{{}}' END,
+    quarantined_at = CASE
+        WHEN agents.version = excluded.version OR agents.quarantine_until IS NULL
+        THEN agents.quarantined_at END,
     updated_at = now()
 RETURNING {_COLUMNS}
 """
@@ -48,6 +53,7 @@ WHERE ($1::uuid IS NULL OR owner_id = $1 OR shared)
     AND ($3::text[] IS NULL OR capabilities && $3)
     AND ($4::text IS NULL OR (name, id) > ($4, $5::uuid))
     AND ($7::text IS NULL OR version = $7) AND ($8::jsonb IS NULL OR labels @> $8)
+    AND ($9::text IS NULL OR name = $9)
 ORDER BY name, id LIMIT $6
 """
 
@@ -59,6 +65,7 @@ class AgentFilter:
     viewer: uuid.UUID | None
     statuses: Sequence[AgentStatus] | None = None
     capabilities: Sequence[str] | None = None
+    name: str | None = None
     version: str | None = None
     labels: Mapping[str, str] | None = None  # all of them
     after: tuple[str, uuid.UUID] | None = None
@@ -104,6 +111,7 @@ async def find(tx: Transaction, wanted: AgentFilter) -> list[Agent]:
         wanted.limit + 1,
         None if wanted.version is None else without_nul(wanted.version),
         dict(wanted.labels) if wanted.labels else None,
+        None if wanted.name is None else without_nul(wanted.name),
     )
     return [_to_agent(row) for row in rows]
 
