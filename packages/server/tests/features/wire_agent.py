@@ -34,6 +34,7 @@ class WireAgent:
         default_factory=asyncio.Queue[pb.TaskMessage | None]
     )
     error: grpc.aio.AioRpcError | None = None
+    commands: int = 0
 
     async def __aenter__(self) -> "WireAgent":
         self.channel = grpc.aio.insecure_channel(self.address)
@@ -106,6 +107,29 @@ class WireAgent:
     async def assigned(self, seconds: float = WAIT_SECONDS) -> pb.TaskMessage:
         return await self.next(pb.TASK_TYPE_ASSIGN, seconds=seconds)
 
+    async def command(self, task: pb.TaskMessage, command: pb.Command) -> None:
+        """Sends a command; `ask_for` waits for its reply, too."""
+        self.commands += 1
+        command.id = command.id or self.commands
+        await self.send(pb.TASK_TYPE_COMMAND, command, task=task.task_id, epoch=task.epoch)
+
+    async def ask_for(self, task: pb.TaskMessage, command: pb.Command) -> pb.Reply:
+        await self.command(task, command)
+        return await self.replied(command.id)
+
+    async def replied(self, number: int) -> pb.Reply:
+        """The reply to that command; what comes before it is kept for `next`."""
+        reply, others = pb.Reply(), list[pb.TaskMessage]()
+        while reply.id != number:
+            message = await self.next()
+            if message.type == pb.TASK_TYPE_REPLY:
+                message.payload.Unpack(reply)
+            else:
+                others.append(message)
+        for message in others:
+            self.inbox.put_nowait(message)
+        return reply
+
     async def ended(self) -> grpc.aio.AioRpcError | None:
         """Waits for the end of the stream; how it ended."""
         await asyncio.wait({self.reading}, timeout=WAIT_SECONDS)
@@ -120,6 +144,30 @@ class WireAgent:
     @staticmethod
     def token(sequence: int, text: str) -> pb.AgentEvent:
         return pb.AgentEvent(sequence=sequence, token=pb.Token(text=text))
+
+    @staticmethod
+    def assignment(task: pb.TaskMessage) -> pb.Assignment:
+        assignment = pb.Assignment()
+        task.payload.Unpack(assignment)
+        return assignment
+
+    @staticmethod
+    def save(name: str, text: str) -> pb.Command:
+        output = Value(string_value=text)
+        return pb.Command(save_step=pb.SaveStep(name=name, output=output))
+
+    @staticmethod
+    def spawn(*names: str, capability: str = "child", **more: Any) -> pb.Command:
+        """Children whose input is their name."""
+        children = [
+            pb.Child(name=name, capability=capability, input=Value(string_value=name), **more)
+            for name in names
+        ]
+        return pb.Command(spawn=pb.Spawn(children=children))
+
+    @staticmethod
+    def suspend(*names: str, **more: Any) -> pb.Command:
+        return pb.Command(suspend=pb.Suspend(names=names, **more))
 
     @staticmethod
     def result(sequence: int, text: str = "done") -> pb.AgentEvent:

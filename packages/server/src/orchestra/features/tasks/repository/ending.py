@@ -74,16 +74,18 @@ _APPLY = """
 WITH given AS (
     SELECT * FROM unnest(
         $1::uuid[], $2::text[], $3::bigint[], $4::jsonb[], $5::jsonb[], $6::jsonb[], $7::float8[],
-        $8::boolean[], $9::text[], $10::bigint[], $11::bigint[], $12::text[], $13::jsonb[]
+        $8::boolean[], $9::text[], $10::bigint[], $11::bigint[], $12::text[], $13::jsonb[],
+        $14::integer[]
     ) AS given (id, state, epoch, result, error, usage, delay, is_over, text, sequence, ends_epoch,
-        outcome, attempt_error)
+        outcome, attempt_error, attempt)
 ), ended AS (
     UPDATE task_attempts SET ended_at = now(), outcome = given.outcome, error = given.attempt_error
     FROM given WHERE task_id = given.id AND task_attempts.epoch = given.ends_epoch
 )
 UPDATE tasks SET
-    state = given.state, epoch = given.epoch, result = given.result, error = given.error,
-    usage = given.usage, lease_expires_at = NULL, run_deadline = NULL,
+    state = given.state, epoch = given.epoch, attempt = given.attempt,
+    result = given.result, error = given.error, usage = given.usage, lease_expires_at = NULL,
+    run_deadline = NULL,
     agent_id = CASE WHEN given.is_over THEN tasks.agent_id END,
     run_after = CASE WHEN given.delay > 0 THEN now() + make_interval(secs => given.delay) END,
     queue_deadline = CASE WHEN given.state = 'queued'
@@ -91,7 +93,8 @@ UPDATE tasks SET
     finished_at = CASE WHEN given.is_over THEN now() END,
     finish_pending = given.is_over AND wants_finish,
     agents_lost = agents_lost
-        + (given.outcome = 'lost' AND given.attempt_error ->> 'code' = 'agent_lost')::int,
+        + coalesce(given.outcome = 'lost' AND given.attempt_error ->> 'code' = 'agent_lost',
+            false)::int,
     snapshot_text = coalesce(given.text, snapshot_text),
     snapshot_epoch = CASE WHEN given.is_over OR given.state = 'waiting' THEN given.epoch
         ELSE snapshot_epoch END,
@@ -118,6 +121,7 @@ async def apply(tx: Transaction, changes: Sequence[Change]) -> None:
         [change.ends_epoch for change in changes],
         [change.outcome for change in changes],
         [encoded(change.attempt_error_json) for change in changes],
+        [change.life.attempt for change in changes],
     )
 
 
