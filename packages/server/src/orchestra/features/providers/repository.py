@@ -131,6 +131,22 @@ async def insert_calls(tx: Transaction, calls: Sequence[ModelCall]) -> None:
     )
 
 
+async def purge_calls(tx: Transaction, *, days: float, limit: int) -> int:
+    """Deletes a batch of calls older than that, skipping what others have locked; how many."""
+    return await tx.execute(
+        """
+        WITH gone AS MATERIALIZED (
+            SELECT id FROM model_calls
+            WHERE created_at < now() - make_interval(secs => $1::float8 * 86400)
+            ORDER BY created_at LIMIT $2 FOR UPDATE SKIP LOCKED
+        )
+        DELETE FROM model_calls USING gone WHERE model_calls.id = gone.id
+        """,
+        days,
+        limit,
+    )
+
+
 def _provider(row: Row) -> Provider:
     values = dict(row)
     return Provider(kind=ProviderKind(values.pop("kind")), **values)

@@ -13,6 +13,7 @@ from orchestra.features.tasks.service import following
 from orchestra.features.tasks.service.delayed import Delayed
 from orchestra.features.tasks.service.due import Due
 from orchestra.features.tasks.service.reconciling import Reconciler
+from orchestra.features.tasks.service.retention import Retention
 from orchestra.features.tasks.types import Task, TaskId
 from orchestra.foundation.database import Database, Transaction
 from orchestra.foundation.messaging import Bus
@@ -24,6 +25,9 @@ RECONCILE_SECONDS = 0.5
 PERMIT_SECONDS = 5.0
 DELIVER_SECONDS = 1.0
 DELIVER_BATCH = 100
+FORGET_SECONDS = 60.0
+# Between two batches, in which others have the disk.
+FORGET_PAUSE_SECONDS = 0.1
 
 Step = Callable[[], Awaitable[float]]
 OnTaskFinished = Callable[[Transaction, Task], Awaitable[None]]
@@ -36,6 +40,7 @@ def reconcile(database: Database, outbox: Outbox, bus: Bus, settings: Settings) 
 
     async def step() -> float:
         found = await reconciler.overdue_runs() + await reconciler.overdue_waiting()
+        found += await reconciler.past_deadline()
         return 0.0 if found else RECONCILE_SECONDS
 
     return step
@@ -75,6 +80,26 @@ def follow_ends(outbox: Outbox, bus: Bus) -> Follow:
         await following.follow(tx, outbox, bus, ended)
 
     return follow
+
+
+def forget(database: Database, settings: Settings) -> Step:
+    """Forgets tasks that ended long ago. Run by one worker at a time."""
+    retention = Retention(database, settings)
+
+    async def step() -> float:
+        return FORGET_PAUSE_SECONDS if await retention.forget_tasks() else FORGET_SECONDS
+
+    return step
+
+
+def release_keys(database: Database, settings: Settings) -> Step:
+    """Frees idempotency keys that have stood for their time. Run by one worker at a time."""
+    retention = Retention(database, settings)
+
+    async def step() -> float:
+        return FORGET_PAUSE_SECONDS if await retention.release_keys() else FORGET_SECONDS
+
+    return step
 
 
 class FinishDelivery:

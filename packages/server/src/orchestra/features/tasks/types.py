@@ -178,6 +178,11 @@ class Task:
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    run_after: datetime | None = None  # it may not run before
+    deadline: datetime | None = None
+    retry: RetryPolicy | None = None
+    replay_of: TaskId | None = None
+    replayed_as: TaskId | None = None
     is_repeated: bool = False  # an earlier submit with the same idempotency key made it
 
     @property

@@ -35,9 +35,10 @@ DEAD_LETTERS = (
         )), 16)
     ) STORED
     """,
+    # A child's failure is its parent's to judge.
     """
-    CREATE INDEX tasks_dead ON tasks (fingerprint, id)
-    WHERE state = 'failed' AND replayed_as IS NULL AND discarded_at IS NULL
+    CREATE INDEX tasks_dead ON tasks (fingerprint, id) INCLUDE (user_id, finished_at)
+    WHERE state = 'failed' AND replayed_as IS NULL AND discarded_at IS NULL AND parent_id IS NULL
     """,
 )
 

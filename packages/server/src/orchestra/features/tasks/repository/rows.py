@@ -23,7 +23,8 @@ AGENT_NAME = """
     ), '') AS agent_name"""
 BRIEF = f"""
     id, queue, capability, agent_id, {AGENT_NAME}, state, priority, attempt, max_attempts, epoch,
-    error, usage, user_id, affinity_key, created_at, started_at, finished_at"""
+    error, usage, user_id, affinity_key, created_at, started_at, finished_at,
+    run_after, deadline, retry, replay_of, replayed_as"""
 FULL = f"{BRIEF}, input, result"
 
 
@@ -49,6 +50,11 @@ def to_task(row: Row, *, is_repeated: bool = False) -> Task:
         created_at=row["created_at"],
         started_at=row["started_at"],
         finished_at=row["finished_at"],
+        run_after=row["run_after"],
+        deadline=row["deadline"],
+        retry=to_retry(row["retry"]),
+        replay_of=row["replay_of"],
+        replayed_as=row["replayed_as"],
         is_repeated=is_repeated,
     )
 

@@ -31,6 +31,8 @@ class PreparedTask:
     wants_finish: bool
     delay_seconds: float | None = None  # from now, by the database's clock
     run_at: datetime | None = None
+    deadline_seconds: float | None = None
+    retry_json: bytes | None = None
 
 
 # First the shares of the users, in one order, then the tasks in that of their keys: whoever takes
@@ -44,11 +46,12 @@ WITH given AS MATERIALIZED (
     FROM unnest(
         $1::uuid[], $2::text[], $3::text[], $4::smallint[], $5::uuid[], $6::jsonb[], $7::text[],
         $8::bytea[], $9::text[], $10::text[], $11::integer[], $12::float8[], $13::float8[],
-        $14::float8[], $15::boolean[], $16::float8[], $17::timestamptz[]
+        $14::float8[], $15::boolean[], $16::float8[], $17::timestamptz[], $18::float8[],
+        $19::jsonb[]
     ) WITH ORDINALITY AS given (
         id, queue, capability, priority, user_id, input, idempotency_key, request_hash,
         affinity_key, trace_parent, max_attempts, queue_timeout, run_timeout, progress_timeout,
-        wants_finish, delay, run_at, place
+        wants_finish, delay, run_at, deadline, retry, place
     )
 ), fresh AS MATERIALIZED (
     SELECT *, row_number() OVER (
@@ -76,14 +79,16 @@ WITH given AS MATERIALIZED (
 INSERT INTO tasks (
     id, queue, capability, priority, state, user_id, input, idempotency_key, request_hash,
     affinity_key, trace_parent, epoch, max_attempts, queue_timeout_seconds, queue_deadline,
-    run_timeout_seconds, progress_timeout_seconds, wants_finish, created_at, run_after, fair_tag
+    run_timeout_seconds, progress_timeout_seconds, wants_finish, created_at, run_after, fair_tag,
+    deadline, retry
 )
 SELECT
     id, queue, capability, priority, 'queued', user_id, input, idempotency_key, request_hash,
     affinity_key, trace_parent, 1, max_attempts, queue_timeout,
     greatest(now(), run_after) + make_interval(secs => queue_timeout), run_timeout,
     progress_timeout, wants_finish, now(), run_after,
-    CASE WHEN run_after IS NULL THEN charged.start_tag + (turn - 1) / weight ELSE 0 END
+    CASE WHEN run_after IS NULL THEN charged.start_tag + (turn - 1) / weight ELSE 0 END,
+    now() + make_interval(secs => deadline), retry
 FROM fresh LEFT JOIN wanted USING (queue, priority, user_id)
     LEFT JOIN charged USING (queue, priority, user_id)
 ORDER BY user_id, idempotency_key, place
@@ -121,6 +126,8 @@ async def insert(
         [row.wants_finish for row in tasks],
         [row.delay_seconds for row in tasks],
         [row.run_at for row in tasks],
+        [row.deadline_seconds for row in tasks],
+        [encoded(row.retry_json) for row in tasks],
     )
     return {TaskId(row["id"]): row["created_at"] for row in inserted}
 

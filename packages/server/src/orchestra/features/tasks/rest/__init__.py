@@ -2,6 +2,6 @@
 
 from litestar.types import ControllerRouterHandler
 
-from orchestra.features.tasks.rest import tasks
+from orchestra.features.tasks.rest import dead_letters, tasks
 
-routes: list[ControllerRouterHandler] = [*tasks.routes]
+routes: list[ControllerRouterHandler] = [*tasks.routes, *dead_letters.routes]

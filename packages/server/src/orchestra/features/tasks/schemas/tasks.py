@@ -11,7 +11,7 @@ from orchestra_protocol import agent_pb2 as pb
 
 from orchestra.features.events import FeedItem
 from orchestra.features.tasks.service.values import TooDeep, from_value, to_value
-from orchestra.features.tasks.types import Attempt, NewTask, Priority, Task
+from orchestra.features.tasks.types import Attempt, NewTask, Priority, RetryPolicy, Task
 from orchestra.foundation import clock
 from orchestra.foundation.errors import FieldError, InvalidInput
 from orchestra.foundation.web import Body, View
@@ -32,6 +32,10 @@ class TaskRequest(Body):
     progress_timeout_seconds: float | None = None
     max_attempts: int | None = None
     affinity_key: Annotated[str, msgspec.Meta(max_length=200)] | None = None
+    delay_seconds: float | None = None
+    run_at: datetime | None = None
+    deadline_seconds: float | None = None
+    retry: RetryPolicy | None = None
 
     def to_new(self, idempotency_key: str | None = None) -> NewTask:
         return NewTask(
@@ -45,6 +49,10 @@ class TaskRequest(Body):
             progress_timeout_seconds=self.progress_timeout_seconds,
             max_attempts=self.max_attempts,
             affinity_key=self.affinity_key,
+            delay_seconds=self.delay_seconds,
+            run_at=self.run_at,
+            deadline_seconds=self.deadline_seconds,
+            retry=self.retry,
         )
 
 
@@ -83,6 +91,11 @@ class TaskView(View):
     started_at: datetime | None
     finished_at: datetime | None
     usage: dict[str, Any] | None
+    run_after: datetime | None
+    deadline: datetime | None
+    retry: RetryPolicy | None
+    replay_of: uuid.UUID | None
+    replayed_as: uuid.UUID | None
 
 
 class AttemptView(View):
@@ -133,6 +146,11 @@ def task_fields(task: Task) -> dict[str, Any]:
         "started_at": task.started_at,
         "finished_at": task.finished_at,
         "usage": task.usage,
+        "run_after": task.run_after,
+        "deadline": task.deadline,
+        "retry": task.retry,
+        "replay_of": task.replay_of,
+        "replayed_as": task.replayed_as,
     }
 
 
@@ -182,6 +200,8 @@ def new_task_from_wire(request: pb.AssignTaskRequest) -> NewTask:
         run_timeout_seconds=request.run_timeout_seconds or None,
         progress_timeout_seconds=request.progress_timeout_seconds or None,
         max_attempts=request.max_attempts or None,
+        delay_seconds=request.delay_seconds or None,
+        deadline_seconds=request.deadline_seconds or None,
     )
 
 

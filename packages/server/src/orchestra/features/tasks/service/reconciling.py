@@ -6,7 +6,7 @@ import structlog
 
 from orchestra.features.events import Outbox
 from orchestra.features.tasks import events
-from orchestra.features.tasks.repository import claiming, leases
+from orchestra.features.tasks.repository import claiming, deadlines, leases
 from orchestra.features.tasks.repository.leases import Overdue
 from orchestra.features.tasks.service import faults
 from orchestra.features.tasks.service.ending import Ending, end_all, lost
@@ -65,6 +65,14 @@ class Reconciler:
         _report(overdue)
         return len(overdue)
 
+    async def past_deadline(self) -> int:
+        """Ends one batch of tasks that as a whole take longer than they may."""
+        async with self._database.transaction() as tx:
+            overdue = await deadlines.past(tx, limit=BATCH)
+            await end_all(tx, self._outbox, self._bus, [_too_late(item) for item in overdue])
+        _report(overdue)
+        return len(overdue)
+
     async def permits(self) -> int:
         """Sends a permit for each queue and priority in which tasks wait: theirs may be lost."""
         async with self._database.transaction() as tx:
@@ -87,6 +95,17 @@ def _expired(item: Overdue) -> Ending:
         epoch=item.epoch,
         trigger=Trigger.EXPIRE,
         problem=TaskProblem(item.cause, reason),
+        reason=reason,
+    )
+
+
+def _too_late(item: Overdue) -> Ending:
+    reason = "The deadline of the task has passed."
+    return Ending(
+        task_id=item.task_id,
+        epoch=item.epoch,
+        trigger=Trigger.GIVE_UP if item.cause == deadlines.RUNNING else Trigger.EXPIRE,
+        problem=TaskProblem("deadline", reason),
         reason=reason,
     )
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 import structlog
@@ -14,10 +14,11 @@ from orchestra.features.tasks.repository.submitting import PreparedTask
 from orchestra.features.tasks.service.announcing import tell
 from orchestra.features.tasks.service.batching import Batcher
 from orchestra.features.tasks.service.validation import prepare
-from orchestra.features.tasks.types import NewTask, Task, TaskId, TaskState
+from orchestra.features.tasks.types import NewTask, RetryPolicy, Task, TaskId, TaskState
 from orchestra.foundation import clock
 from orchestra.foundation.auth import Actor
 from orchestra.foundation.database import Database, Transaction
+from orchestra.foundation.errors import Unavailable
 from orchestra.foundation.messaging import Bus, Message
 from orchestra.foundation.settings import Settings
 
@@ -131,7 +132,11 @@ async def _write(
         if item.id in created:
             outcomes.append(_as_task(item, created))
             continue
-        task, request_hash = earlier[item.user_id, item.idempotency_key or ""]
+        found = earlier.get((item.user_id, item.idempotency_key or ""))
+        if found is None:  # the key has been released since the insert
+            outcomes.append(Unavailable("Try again.", retry_after=RETRY_AFTER_SECONDS))
+            continue
+        task, request_hash = found
         same = request_hash == item.request_hash
         outcomes.append(task if same else IdempotencyConflict())
     return outcomes
@@ -158,7 +163,21 @@ def _as_task(item: PreparedTask, created: dict[TaskId, datetime]) -> Task:
         created_at=created[item.id],
         started_at=None,
         finished_at=None,
+        run_after=_run_after(item, created[item.id]),
+        deadline=_after(created[item.id], item.deadline_seconds),
+        retry=msgspec.json.decode(item.retry_json, type=RetryPolicy) if item.retry_json else None,
     )
+
+
+def _run_after(item: PreparedTask, created_at: datetime) -> datetime | None:
+    """As the database has reckoned it, from the same moment."""
+    if item.run_at is not None and item.run_at > created_at:
+        return item.run_at
+    return _after(created_at, item.delay_seconds) if item.delay_seconds else None
+
+
+def _after(moment: datetime, seconds: float | None) -> datetime | None:
+    return None if seconds is None else moment + timedelta(seconds=seconds)
 
 
 def _or_raise(outcome: Task | Exception) -> Task:

@@ -8,14 +8,16 @@ import msgspec
 
 from orchestra.features.tasks.errors import InputTooLarge
 from orchestra.features.tasks.repository.submitting import PreparedTask
+from orchestra.features.tasks.service import retrying
 from orchestra.features.tasks.types import NewTask, QueueName, TaskId
-from orchestra.foundation import ids, telemetry
+from orchestra.foundation import clock, ids, telemetry
 from orchestra.foundation.errors import FieldError, InvalidInput
 from orchestra.foundation.settings import Settings
 
 CAPABILITY = re.compile(r"[A-Za-z0-9_-]{1,64}")
 MAX_KEY_LENGTH = 200
 MIN_SECONDS, MAX_SECONDS = 0.1, 2_592_000.0  # thirty days
+MAX_AHEAD_SECONDS = 366 * 86_400.0
 MAX_ATTEMPTS = 100
 _CANONICAL = msgspec.json.Encoder(order="sorted", uuid_format="canonical")
 
@@ -43,11 +45,15 @@ def prepare(
         request_hash=_request_hash(new),
         affinity_key=new.affinity_key,
         trace_parent=telemetry.trace_headers().get("traceparent"),
-        max_attempts=new.max_attempts or settings.max_attempts,
+        max_attempts=_max_attempts(new) or settings.max_attempts,
         queue_timeout_seconds=queue_timeout,
         run_timeout_seconds=run_timeout,
         progress_timeout_seconds=progress_timeout,
         wants_finish=wants_finish,
+        delay_seconds=new.delay_seconds,
+        run_at=new.run_at,
+        deadline_seconds=new.deadline_seconds,
+        retry_json=msgspec.json.encode(new.retry) if new.retry else None,
     )
 
 
@@ -72,13 +78,39 @@ def _problems(new: NewTask) -> list[FieldError]:
         found.append(FieldError("idempotency_key", f"1 to {MAX_KEY_LENGTH} printable characters"))
     if new.affinity_key is not None and not _is_key(new.affinity_key):
         found.append(FieldError("affinity_key", f"1 to {MAX_KEY_LENGTH} printable characters"))
-    if new.max_attempts is not None and not 1 <= new.max_attempts <= MAX_ATTEMPTS:
+    attempts = _max_attempts(new)
+    if attempts is not None and not 1 <= attempts <= MAX_ATTEMPTS:
         found.append(FieldError("max_attempts", f"between 1 and {MAX_ATTEMPTS}"))
     for name in ("queue_timeout_seconds", "run_timeout_seconds", "progress_timeout_seconds"):
         seconds: float | None = getattr(new, name)
         if seconds is not None and not MIN_SECONDS <= seconds <= MAX_SECONDS:
             found.append(FieldError(name, f"between {MIN_SECONDS:g} and {MAX_SECONDS:g} seconds"))
+    return found + _timing_problems(new) + retrying.problems(new.retry)
+
+
+def _timing_problems(new: NewTask) -> list[FieldError]:
+    found: list[FieldError] = []
+    if new.delay_seconds is not None and not 0 <= new.delay_seconds <= MAX_AHEAD_SECONDS:
+        found.append(FieldError("delay_seconds", f"between 0 and {MAX_AHEAD_SECONDS:.0f} seconds"))
+    deadline = new.deadline_seconds
+    if deadline is not None and not MIN_SECONDS <= deadline <= MAX_AHEAD_SECONDS:
+        said = f"between {MIN_SECONDS:g} and {MAX_AHEAD_SECONDS:.0f} seconds"
+        found.append(FieldError("deadline_seconds", said))
+    if new.run_at is None:
+        return found
+    if new.delay_seconds is not None:
+        found.append(FieldError("run_at", "give delay_seconds or run_at, not both"))
+    if new.run_at.tzinfo is None:
+        found.append(FieldError("run_at", "give the offset, as in 2026-12-24T18:00:00+01:00"))
+    elif (new.run_at - clock.now()).total_seconds() > MAX_AHEAD_SECONDS:
+        found.append(FieldError("run_at", "more than a year ahead"))
     return found
+
+
+def _max_attempts(new: NewTask) -> int | None:
+    """The policy's, where there is one."""
+    given = new.retry.max_attempts if new.retry else None
+    return new.max_attempts if given is None else given
 
 
 def _is_key(key: str) -> bool:

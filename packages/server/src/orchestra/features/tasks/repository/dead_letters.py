@@ -1,0 +1,154 @@
+"""SQL of tasks that failed for good and that nobody has dealt with yet."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from orchestra.features.tasks.repository.rows import BRIEF, to_problem, to_retry, to_task
+from orchestra.features.tasks.types import (
+    NewTask,
+    Priority,
+    Task,
+    TaskId,
+    TaskProblem,
+)
+from orchestra.foundation.database import Row, Transaction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadGroup:
+    """Failures whose error differs in numbers and ids only; `error` is that of the newest."""
+
+    fingerprint: str
+    count: int
+    error: TaskProblem
+    capability: str
+    newest_id: TaskId
+    first_at: datetime
+    last_at: datetime
+
+
+_DEAD = """state = 'failed' AND replayed_as IS NULL AND discarded_at IS NULL
+    AND parent_id IS NULL"""
+_OF = "($1::uuid IS NULL OR user_id = $1)"
+_GROUPS = f"""
+WITH found AS (
+    SELECT fingerprint, count(*) AS count, min(finished_at) AS first_at,
+        max(finished_at) AS last_at
+    FROM tasks WHERE {_DEAD} AND fingerprint IS NOT NULL AND {_OF}
+    GROUP BY fingerprint
+    HAVING $2::timestamptz IS NULL OR (max(finished_at), fingerprint) < ($2, $3)
+    ORDER BY max(finished_at) DESC, fingerprint DESC LIMIT $4
+)
+SELECT found.*, newest.error, newest.capability, newest.id AS newest_id
+FROM found CROSS JOIN LATERAL (
+    SELECT error, capability, id FROM tasks
+    WHERE {_DEAD} AND {_OF} AND tasks.fingerprint = found.fingerprint
+    ORDER BY id DESC LIMIT 1
+) AS newest
+ORDER BY found.last_at DESC, found.fingerprint DESC
+"""
+_IN_GROUP = f"""
+SELECT {BRIEF} FROM tasks
+WHERE {_DEAD} AND {_OF} AND fingerprint = $2 AND ($3::uuid IS NULL OR id < $3)
+ORDER BY id DESC LIMIT $4
+"""
+_TAKE = f"""
+SELECT id, user_id, queue, capability, priority, input, affinity_key, max_attempts, retry,
+    queue_timeout_seconds, run_timeout_seconds, progress_timeout_seconds,
+    extract(epoch FROM deadline - created_at)::float8 AS deadline_seconds
+FROM tasks
+WHERE {_DEAD} AND {_OF} AND ($2::text IS NULL OR fingerprint = $2)
+    AND ($3::uuid[] IS NULL OR id = ANY($3))
+ORDER BY id LIMIT $4 FOR UPDATE
+"""
+_COUNT = f"SELECT count(*) FROM tasks WHERE {_DEAD} AND {_OF} AND fingerprint = $2"
+
+
+async def groups(
+    tx: Transaction,
+    *,
+    user_id: uuid.UUID | None,
+    before: tuple[datetime, str] | None,
+    limit: int,
+) -> list[DeadGroup]:
+    """One page and a group more if there is one; the group that failed last comes first."""
+    last_at, fingerprint = before or (None, None)
+    rows = await tx.fetch(_GROUPS, user_id, last_at, fingerprint, limit + 1)
+    return [_to_group(row) for row in rows]
+
+
+async def in_group(
+    tx: Transaction,
+    fingerprint: str,
+    *,
+    user_id: uuid.UUID | None,
+    before: uuid.UUID | None,
+    limit: int,
+) -> list[Task]:
+    """One page and a task more if there is one, newest first, without inputs."""
+    rows = await tx.fetch(_IN_GROUP, user_id, fingerprint, before, limit + 1)
+    return [to_task(row) for row in rows]
+
+
+async def take(
+    tx: Transaction,
+    *,
+    user_id: uuid.UUID | None,
+    fingerprint: str | None,
+    ids: Sequence[uuid.UUID] | None,
+    limit: int,
+) -> list[tuple[TaskId, uuid.UUID, NewTask]]:
+    """Locks dead letters in the order of their ids: each with its owner and its wish."""
+    given = None if ids is None else list(ids)
+    rows = await tx.fetch(_TAKE, user_id, fingerprint, given, limit)
+    return [(TaskId(row["id"]), row["user_id"], _to_wish(row)) for row in rows]
+
+
+async def count(tx: Transaction, fingerprint: str, *, user_id: uuid.UUID | None) -> int:
+    found: int = await tx.fetch_value(_COUNT, user_id, fingerprint)
+    return found
+
+
+async def note_replayed(tx: Transaction, pairs: Sequence[tuple[TaskId, TaskId]]) -> None:
+    """Joins each dead letter and the task that was made of it."""
+    old, new = [dead for dead, _ in pairs], [fresh for _, fresh in pairs]
+    await tx.execute(
+        """
+        UPDATE tasks SET
+            replayed_as = CASE WHEN tasks.id = given.old THEN given.new ELSE replayed_as END,
+            replay_of = CASE WHEN tasks.id = given.new THEN given.old ELSE replay_of END
+        FROM unnest($1::uuid[], $2::uuid[]) AS given (old, new)
+        WHERE tasks.id IN (given.old, given.new)
+        """,
+        old,
+        new,
+    )
+
+
+async def note_discarded(tx: Transaction, ids: Sequence[TaskId]) -> None:
+    await tx.execute("UPDATE tasks SET discarded_at = now() WHERE id = ANY($1::uuid[])", list(ids))
+
+
+def _to_group(row: Row) -> DeadGroup:
+    return DeadGroup(
+        fingerprint=row["fingerprint"],
+        count=row["count"],
+        error=to_problem(row["error"]) or TaskProblem("failed", ""),
+        capability=row["capability"],
+        newest_id=TaskId(row["newest_id"]),
+        first_at=row["first_at"],
+        last_at=row["last_at"],
+    )
+
+
+def _to_wish(row: Row) -> NewTask:
+    values: dict[str, Any] = dict(row)
+    queue, capability = values.pop("queue"), values["capability"]
+    del values["id"], values["user_id"]
+    values["agent_id"] = None if queue == capability else uuid.UUID(queue)
+    values["priority"] = Priority(values["priority"])
+    values["retry"] = to_retry(values["retry"])
+    return NewTask(**values)

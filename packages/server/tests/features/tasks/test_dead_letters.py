@@ -1,0 +1,178 @@
+"""What failed for good: grouped by its error, looked at, done again, put away."""
+
+from collections.abc import AsyncIterator
+from typing import Any, cast
+
+import httpx
+import pytest
+from orchestra.features.identity import Identity
+from orchestra.features.tasks.rest import dead_letters
+from orchestra.foundation.web import create_app
+
+pytestmark = pytest.mark.anyio
+
+ROOT = "/api/dead-letters"
+
+
+@pytest.fixture
+async def http(world: Any) -> AsyncIterator[httpx.AsyncClient]:
+    app = create_app(
+        dead_letters.routes,
+        settings=world.settings,
+        authenticator=Identity(world.database, world.settings),
+        dependencies={"database": world.database, "submitter": world.submitter},
+    )
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app=cast("Any", app)),
+        base_url="http://localhost",
+        headers={"authorization": f"Bearer {world.key}"},
+    ) as client:
+        yield client
+
+
+async def failed(world: Any, message: str, *, code: str = "broken", **more: Any) -> str:
+    """A task that has ended with that error."""
+    task = await world.submit("echo", {"n": 1}, **more)
+    async with world.database.transaction() as tx:
+        await tx.execute(
+            "UPDATE tasks SET state = 'failed', finished_at = now(), error = $2 WHERE id = $1",
+            task.id,
+            {"code": code, "message": message},
+        )
+    return str(task.id)
+
+
+async def groups(http: httpx.AsyncClient) -> Any:
+    return (await http.get(ROOT)).json()["items"]
+
+
+async def test_failures_that_differ_in_numbers_and_ids_are_one_group(
+    world: Any, http: httpx.AsyncClient
+) -> None:
+    for message in (
+        "Row 17 of 3fa85f64-5717-4562-b3fc-2c963f66afa6 is bad.",
+        "row 4,711 of 0a0a0a0a-aaaa-bbbb-cccc-dddddddddddd is bad.",
+    ):
+        await failed(world, message)
+    await failed(world, "Row 17 is missing.")
+    await failed(world, "Row 17 is missing.", code="absent")
+    found = await groups(http)
+    assert sorted(group["count"] for group in found) == [1, 1, 2]
+    (pair,) = [group for group in found if group["count"] == 2]
+    assert pair["error"]["message"].startswith("row 4,711")
+    assert pair["capability"] == "echo"
+
+
+async def test_a_group_is_listed_page_by_page(world: Any, http: httpx.AsyncClient) -> None:
+    made = [await failed(world, f"step {number}") for number in range(5)]
+    (group,) = await groups(http)
+    seen: list[str] = []
+    asked: dict[str, str] | None = {"limit": "2"}
+    while asked is not None:
+        page = (await http.get(f"{ROOT}/{group['fingerprint']}", params=asked)).json()
+        seen += [task["id"] for task in page["items"]]
+        asked = {"limit": "2", "cursor": page["next_cursor"]} if page["next_cursor"] else None
+    assert seen == made[::-1]
+
+
+async def test_groups_are_listed_page_by_page(world: Any, http: httpx.AsyncClient) -> None:
+    for letter in "abcde":
+        await failed(world, "no", code=letter)
+    first = (await http.get(ROOT, params={"limit": 3})).json()
+    rest = (await http.get(ROOT, params={"limit": 3, "cursor": first["next_cursor"]})).json()
+    codes = [group["error"]["code"] for group in first["items"] + rest["items"]]
+    assert (codes, rest["next_cursor"]) == (list("edcba"), None)
+
+
+async def test_one_is_replayed_with_another_input_and_once(
+    world: Any, http: httpx.AsyncClient
+) -> None:
+    dead = await failed(world, "no", max_attempts=7, run_timeout_seconds=12.0)
+    wish = {"task_ids": [dead], "input": {"n": 2}}
+    answer = await http.post(f"{ROOT}/replay", json=wish)
+    assert answer.status_code == 202, answer.text
+    (item,) = answer.json()["items"]
+    fresh = await world.task(item["replayed_as"])
+    assert (fresh.input, fresh.state, fresh.max_attempts) == ({"n": 2}, "queued", 7)
+    again = await http.post(f"{ROOT}/replay", json=wish)
+    assert (again.status_code, again.json()["code"]) == (404, "task_not_found")
+    assert await groups(http) == []
+
+
+async def test_a_group_is_replayed_as_it_was_and_each_for_its_owner(
+    world: Any, http: httpx.AsyncClient
+) -> None:
+    member = await world.member("owner")
+    mine, world.actor = world.actor, member.actor
+    theirs = await failed(world, "boom 1")
+    world.actor = mine
+    await failed(world, "boom 2")
+    (group,) = await groups(http)
+    answer = (await http.post(f"{ROOT}/replay", json={"fingerprint": group["fingerprint"]})).json()
+    assert (len(answer["items"]), answer["remaining"]) == (2, 0)
+    (pair,) = [item for item in answer["items"] if item["task_id"] == theirs]
+    fresh = await world.task(pair["replayed_as"])
+    assert (fresh.user_id, fresh.input) == (member.actor.user_id, {"n": 1})
+
+
+async def test_dead_letters_of_others_do_not_exist(world: Any, http: httpx.AsyncClient) -> None:
+    dead = await failed(world, "no")
+    (group,) = await groups(http)
+    http.headers["authorization"] = f"Bearer {(await world.member('other')).key}"
+    assert await groups(http) == []
+    answers = [
+        await http.get(f"{ROOT}/{group['fingerprint']}"),
+        await http.post(f"{ROOT}/replay", json={"task_ids": [dead]}),
+        await http.post(f"{ROOT}/replay", json={"fingerprint": group["fingerprint"]}),
+        await http.post(f"{ROOT}/discard", json={"task_ids": [dead]}),
+    ]
+    assert [answer.status_code for answer in answers] == [404] * 4
+
+
+async def test_what_is_discarded_is_out_of_the_list_and_stays_failed(
+    world: Any, http: httpx.AsyncClient
+) -> None:
+    dead = await failed(world, "no")
+    answer = await http.post(f"{ROOT}/discard", json={"task_ids": [dead]})
+    assert answer.json() == {"discarded": 1, "remaining": 0}
+    assert await groups(http) == []
+    assert (await world.task(dead)).state == "failed"
+    async with world.database.transaction() as tx:
+        row = await tx.fetch_one("SELECT action, target_id FROM audit_log ORDER BY id DESC LIMIT 1")
+    assert (row["action"], row["target_id"]) == ("dead_letters.discarded", dead)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {},
+        {"task_ids": []},
+        {"fingerprint": "nonsense"},
+        {"task_ids": ["00000000-0000-0000-0000-000000000001"], "fingerprint": "0" * 16},
+        {"fingerprint": "0" * 16, "unknown": 1},
+    ],
+)
+async def test_a_request_that_is_wrong_is_refused(
+    http: httpx.AsyncClient, wrong: dict[str, Any]
+) -> None:
+    assert (await http.post(f"{ROOT}/replay", json=wrong)).status_code == 422
+
+
+async def test_another_input_is_for_one_task_only(world: Any, http: httpx.AsyncClient) -> None:
+    dead = [await failed(world, "no"), await failed(world, "no")]
+    answer = await http.post(f"{ROOT}/replay", json={"task_ids": dead, "input": 1})
+    assert answer.status_code == 422
+    assert len(await groups(http)) == 1
+
+
+async def test_a_task_that_keeps_losing_its_agent_is_set_aside(world: Any, wire: Any) -> None:
+    plane = await world.plane(agent_grace_seconds=0.1, poison_attempts=2)
+    task = await world.submit("echo", 1, max_attempts=10)
+    for number in (1, 2):
+        async with wire(plane, name=f"victim-{number}") as agent:
+            await agent.connect()
+            await agent.assigned()
+            await agent.disconnect()
+    done = await world.state(task.id, "failed")
+    assert (done.error.code, done.attempt) == ("poison", 2)
+    assert "lost 2 times" in done.error.message
