@@ -116,3 +116,37 @@ _SUCCEED = """
 UPDATE tasks SET state = 'succeeded', result = $2, finished_at = now(), finish_pending = true
 WHERE id = $1
 """
+
+
+async def test_a_worker_fires_schedules_and_forgets_what_is_old(
+    settings: Settings, database: Database, bus: Bus
+) -> None:
+    person = await _person(database)
+    submitter = Submitter(database, bus, settings)
+    old = await submitter.submit(person, NewTask(capability="echo", input=1, idempotency_key="k"))
+    await rows(
+        database,
+        """
+        INSERT INTO schedules (id, user_id, name, at, template, overlap, catch_up, next_at, wake_at,
+            created_at, updated_at)
+        VALUES ($1, $2, 'once', now(), '{"capability": "scheduled"}', 'skip', 'one', now(), now(),
+            now(), now())
+        RETURNING id
+        """,
+        ids.new_id(),
+        person.owner,
+    )
+    await rows(
+        database,
+        "UPDATE tasks SET state = 'succeeded', finished_at = now() - interval '1 year', "
+        "created_at = now() - interval '1 year' WHERE id = $1 RETURNING id",
+        old.id,
+    )
+    worker = Worker(settings, database, bus)
+    await worker.start()
+    fired = "SELECT count(*) = 1 FROM tasks WHERE capability = 'scheduled'"
+    assert await eventually(lambda: is_so(database, fired))
+    forgotten = "SELECT count(*) = 0 FROM tasks WHERE capability = 'echo'"
+    assert await eventually(lambda: is_so(database, forgotten))
+    await worker.stop()
+    await submitter.close()

@@ -11,7 +11,9 @@ from orchestra.features.chat import jobs as chat_jobs
 from orchestra.features.events import Outbox
 from orchestra.features.events import jobs as events_jobs
 from orchestra.features.identity import jobs as identity_jobs
-from orchestra.features.tasks import FinishDelivery
+from orchestra.features.providers import jobs as providers_jobs
+from orchestra.features.schedules import jobs as schedules_jobs
+from orchestra.features.tasks import FinishDelivery, Submitter
 from orchestra.features.tasks import jobs as tasks_jobs
 from orchestra.foundation import telemetry
 from orchestra.foundation.concurrency import Guard, forever
@@ -51,9 +53,10 @@ class Worker:
         self.outbox = Outbox(bus, database)
         self.finishes = FinishDelivery(
             database,
-            [chat_jobs.on_task_finished(self.outbox)],
+            [chat_jobs.on_task_finished(self.outbox), schedules_jobs.on_task_finished],
             follow=tasks_jobs.follow_ends(self.outbox, bus),
         )
+        self.submitter = Submitter(database, bus, settings)
         self.jobs = _jobs(settings, database, bus, self)
         self._bus = bus
         self._leader = Leader(database)
@@ -69,6 +72,7 @@ class Worker:
     async def stop(self) -> None:
         """Ends the jobs where they are: what is half done is rolled back, and done by another."""
         await self._guard.stop()
+        await self.submitter.close()
         await self.outbox.close()
 
 
@@ -84,6 +88,14 @@ def _jobs(settings: Settings, database: Database, bus: Bus, worker: Worker) -> t
         Job("delayed tasks", tasks_jobs.place_due(database, bus)),
         Job("fair shares", tasks_jobs.tidy_shares(database, bus)),
         Job("ends of tasks", worker.finishes.step, is_shared=True),
+        Job(
+            "schedules",
+            schedules_jobs.fire(database, bus, outbox, worker.submitter, settings),
+            is_shared=True,
+        ),
+        Job("finished tasks", tasks_jobs.forget(database, settings)),
+        Job("idempotency keys", tasks_jobs.release_keys(database, settings)),
+        Job("calls of models", providers_jobs.purge(database, settings)),
         Job("silent agents", agents_jobs.abandon_silent(database, bus)),
         Job("answers left behind", chat_jobs.settle_left_behind(database, outbox)),
         Job("deleted conversations", chat_jobs.purge(database)),
