@@ -29,12 +29,13 @@ FAIRNESS = (
         PRIMARY KEY (queue, priority, user_id, is_return)
     ) WITH (fillfactor = 50)
     """,
-    # The tag that was claimed last.
+    # The tag that was claimed last, and when: queues of equal right take turns.
     """
     CREATE TABLE fair_clocks (
         queue text NOT NULL,
         priority smallint NOT NULL,
         virtual_time double precision NOT NULL,
+        moved_at timestamptz NOT NULL,
         PRIMARY KEY (queue, priority)
     ) WITH (fillfactor = 50)
     """,

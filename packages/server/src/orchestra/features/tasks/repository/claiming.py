@@ -48,13 +48,12 @@ class Claim:
 
 
 # What follows `placed` (id, agent_id, agent_name): the lease, its attempt, and the clocks of the
-# queues, which go on to the last task taken; one that another moves just now is left to it. $5 is
-# the length of the lease in seconds.
+# queues, which go on to the last task taken; one that another moves just now is left to it.
 TAKE = f"""claimed AS (
     UPDATE tasks SET
         state = '{TRANSITIONS[TaskState.QUEUED, Trigger.CLAIM]}', epoch = epoch + 1,
         attempt = attempt + 1, agent_id = placed.agent_id, started_at = now(),
-        lease_expires_at = now() + make_interval(secs => $5), last_progress_at = now(),
+        lease_expires_at = now() + make_interval(secs => {{lease}}), last_progress_at = now(),
         run_deadline = now() + make_interval(secs => run_timeout_seconds)
     FROM placed WHERE tasks.id = placed.id
     RETURNING tasks.*, placed.agent_name
@@ -64,8 +63,8 @@ TAKE = f"""claimed AS (
 ), reached AS MATERIALIZED (
     SELECT queue, priority, max(fair_tag) AS tag FROM claimed GROUP BY queue, priority
 ), begun AS (
-    INSERT INTO fair_clocks (queue, priority, virtual_time)
-    SELECT queue, priority, tag FROM reached WHERE NOT EXISTS (
+    INSERT INTO fair_clocks (queue, priority, virtual_time, moved_at)
+    SELECT queue, priority, tag, now() FROM reached WHERE NOT EXISTS (
         SELECT FROM fair_clocks AS clock
         WHERE clock.queue = reached.queue AND clock.priority = reached.priority
     ) ORDER BY queue, priority ON CONFLICT DO NOTHING
@@ -74,7 +73,8 @@ TAKE = f"""claimed AS (
         ON clock.queue = reached.queue AND clock.priority = reached.priority
     WHERE virtual_time < tag FOR UPDATE OF clock SKIP LOCKED
 ), moved AS (
-    UPDATE fair_clocks AS clock SET virtual_time = greatest(virtual_time, tag) FROM behind
+    UPDATE fair_clocks AS clock
+    SET virtual_time = greatest(virtual_time, tag), moved_at = now() FROM behind
     WHERE clock.queue = behind.queue AND clock.priority = behind.priority
 )
 SELECT
@@ -92,16 +92,17 @@ HEADS = f"""
             WHERE queue = wanted.queue AND state = '{TaskState.QUEUED}' AND run_after IS NULL
                 AND blocked_on IS NULL {{of_owner}}
             ORDER BY priority DESC, fair_tag, id LIMIT {MAX_CLAIM} FOR UPDATE SKIP LOCKED
-        ) AS few LIMIT $2
+        ) AS few LIMIT {{count}}
     """
 # Of each queue its most urgent tasks, and of those the most urgent of all; between queues of equal
-# priority the one that is further behind its own clock. Locks of others are skipped, so control
+# priority the one that is further behind its own clock, else in turns. Locks of others are skipped, so control
 # planes never wait for each other; `state` is written out because the index is partial. A queue
 # with limits is claimed from elsewhere (`limited.py`), a paused one not at all.
 _CLAIM = f"""
 WITH picked AS MATERIALIZED (
     SELECT head.id, row_number() OVER (
-        ORDER BY head.priority DESC, head.fair_tag - coalesce(clock.virtual_time, 0), head.id
+        ORDER BY head.priority DESC, head.fair_tag - coalesce(clock.virtual_time, 0),
+            clock.moved_at NULLS FIRST, head.id
     ) AS place
     FROM unnest($1::text[]) AS wanted (queue)
     CROSS JOIN LATERAL ({HEADS}) AS head
@@ -119,7 +120,8 @@ WITH picked AS MATERIALIZED (
 ), {TAKE}
 """
 
-_CLAIM_ALL, _CLAIM_OWN = _CLAIM.format(of_owner=""), _CLAIM.format(of_owner="AND user_id = $6")
+_CLAIM_ALL = _CLAIM.format(count="$2", lease="$5", of_owner="")
+_CLAIM_OWN = _CLAIM.format(count="$2", lease="$5", of_owner="AND user_id = $6")
 
 
 async def claim(

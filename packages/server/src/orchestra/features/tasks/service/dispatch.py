@@ -12,9 +12,12 @@ import structlog
 from prometheus_client import Histogram
 
 from orchestra.features.agents import ConnectedAgent, Registry
-from orchestra.features.tasks.repository import claiming
+from orchestra.features.tasks.repository import claiming, limited
 from orchestra.features.tasks.repository.claiming import Claim, Slot
+from orchestra.features.tasks.service.alarms import Alarms
 from orchestra.features.tasks.service.balancer import Balancer, by_owner, preferred
+from orchestra.features.tasks.service.groups import Group, group_agents
+from orchestra.features.tasks.service.limited import Found, LimitedClaims, LimitedQueues
 from orchestra.features.tasks.service.permits import Permits
 from orchestra.features.tasks.types import QueueName
 from orchestra.foundation.concurrency import Guard, forever
@@ -37,14 +40,13 @@ Deliver = Callable[[Sequence[tuple[ConnectedAgent, Claim]]], None]
 
 
 class _Queue:
-    """What is known of a queue: whether somebody works on it, and whether more may wait in it."""
+    """What is known of a queue here: whether somebody claims from it, whether slots are free."""
 
-    __slots__ = ("again", "has_room", "may_wait", "pulling", "work")
+    __slots__ = ("again", "has_room", "pulling", "work")
 
     def __init__(self) -> None:
         self.again = False
         self.work: asyncio.Task[None] | None = None
-        self.may_wait = False  # for a slot; the next free one looks into the database by itself
         self.has_room = asyncio.Event()
         self.pulling: asyncio.Task[None] | None = None
 
@@ -78,6 +80,11 @@ class Dispatcher:
         self._balancer = Balancer()
         self._permits = Permits(bus)
         self._queues: dict[str, _Queue] = {}
+        # Queues in which more may wait; the next free slot looks into them by itself.
+        self._busy: set[str] = set()
+        self._known: set[uuid.UUID] = set()
+        self._limits, self._limited = LimitedQueues(), LimitedClaims(database)
+        self._alarms = Alarms(self.wake)
         self._guard = Guard()
         self._is_stopping = False
         registry.on_capacity = self.on_capacity
@@ -92,17 +99,29 @@ class Dispatcher:
 
     async def close(self) -> None:
         self.stop()
+        self._alarms.close()
         await self._guard.stop()
 
     def on_capacity(self, agent: ConnectedAgent) -> None:
         """An agent has a free slot that it may not have had before."""
+        if agent.id not in self._known:
+            self._meet(agent)
+        is_woken = False
         for name in agent.queues:
             queue = self._queue(name)
             queue.has_room.set()
-            if queue.may_wait:
+            if not is_woken and name in self._busy:  # one claims from all that are busy
                 self.wake(name)
+                is_woken = True
             if queue.pulling is None and name != str(agent.id):
                 queue.pulling = self._guard.spawn(f"permits {name}", self._pull(name, queue))
+
+    def _meet(self, agent: ConnectedAgent) -> None:
+        """One that can do several things begins with the most urgent, which no permit knows."""
+        self._known.add(agent.id)
+        capabilities = [name for name in agent.queues if name != str(agent.id)]
+        if len(capabilities) > 1:
+            self._busy.update(capabilities)
 
     def wake(self, name: str) -> None:
         """Something may wait in this queue."""
@@ -114,6 +133,8 @@ class Dispatcher:
     def forget(self, agent: ConnectedAgent) -> None:
         """An agent has gone."""
         self._balancer.forget(agent.id)
+        self._known.discard(agent.id)
+        self._busy.discard(str(agent.id))
         own = self._queues.get(str(agent.id))
         if own is not None and not own.is_worked:
             del self._queues[str(agent.id)]
@@ -135,51 +156,58 @@ class Dispatcher:
                 queue.again = True
 
     async def _claim_all(self, name: QueueName, queue: _Queue) -> None:
-        queue.may_wait = False
-        for owner, agents in by_owner(self._registry.serving(name)):
+        self._busy.discard(name)
+        for group in group_agents(name, self._registry.serving(name), self._busy):
             while True:
-                picked = self._balancer.pick(agents)
+                picked = self._balancer.pick(group.agents)
                 if not picked:
-                    queue.may_wait = True
+                    self._busy.add(name)
                     queue.has_room.clear()
                     break
-                claims = await self._claim(name, picked, owner)
-                if len(claims) < len(picked):
+                found = await self._claim(group, picked)
+                self._note(group, found)
+                if len(found.claims) < len(picked) and not found.has_more:
+                    self._busy.difference_update(() if group.owner else group.queues[1:])
+                    self._busy.update(group.queues if found.has_blocked else ())
                     break
 
-    async def _claim(
-        self, name: QueueName, picked: Sequence[ConnectedAgent], owner: uuid.UUID | None
-    ) -> list[Claim]:
+    def _note(self, group: Group, found: Found) -> None:
+        if found.retry_seconds is not None:
+            self._alarms.set(group.queues[0], found.retry_seconds)
+
+    async def _claim(self, group: Group, picked: Sequence[ConnectedAgent]) -> Found:
         """Claims for reserved slots; the slots of those that nothing came for are free again."""
-        claims: list[Claim] = []
+        found = Found()
         try:
-            claims = await claiming.claim(
-                self._database,
-                [name],
-                slots=[Slot(agent.id, agent.name) for agent in picked],
-                owner=owner,
-                lease_seconds=self._settings.lease_seconds,
-            )
+            found = await self._claim_for(group, picked)
         finally:
-            used = _count(claims)
+            used = _count(found.claims)
             for agent in picked:
                 if used.get(agent.id, 0) > 0:
                     used[agent.id] -= 1
                 else:
                     agent.in_use -= 1
-        if claims:
-            await self._hand_out(name, claims, {agent.id: agent for agent in picked}, owner)
-        return claims
+        if found.claims:
+            await self._hand_out(group, found.claims, {agent.id: agent for agent in picked})
+        return found
+
+    async def _claim_for(self, group: Group, picked: Sequence[ConnectedAgent]) -> Found:
+        slots = [Slot(agent.id, agent.name) for agent in picked]
+        lease = self._settings.lease_seconds
+        if self._limits.cover(group.queues):
+            return await self._limited.claim(
+                group.queues, slots=slots, owner=group.owner, lease_seconds=lease
+            )
+        claims = await claiming.claim(
+            self._database, group.queues, slots=slots, owner=group.owner, lease_seconds=lease
+        )
+        return Found(claims)
 
     async def _hand_out(
-        self,
-        name: QueueName,
-        claims: list[Claim],
-        agents: dict[uuid.UUID, ConnectedAgent],
-        owner: uuid.UUID | None,
+        self, group: Group, claims: list[Claim], agents: dict[uuid.UUID, ConnectedAgent]
     ) -> None:
         if any(claim.affinity_key for claim in claims):
-            claims = await self._move_to_preferred(name, claims, agents, owner)
+            claims = await self._move_to_preferred(group.owner, claims, agents)
         await self._prepare(claims)
         for claim in claims:
             if claim.attempt == 1:
@@ -187,17 +215,15 @@ class Dispatcher:
         self._deliver([(agents[claim.agent_id], claim) for claim in claims])
 
     async def _move_to_preferred(
-        self,
-        name: QueueName,
-        claims: list[Claim],
-        agents: dict[uuid.UUID, ConnectedAgent],
-        owner: uuid.UUID | None,
+        self, owner: uuid.UUID | None, claims: list[Claim], agents: dict[uuid.UUID, ConnectedAgent]
     ) -> list[Claim]:
         """Tasks with an affinity key go to their agent, if it has a slot, under the same lease."""
-        group = dict(by_owner(self._registry.serving(name))).get(owner, [])
         moved: dict[int, ConnectedAgent] = {}
         for place, claim in enumerate(claims):
-            wanted = preferred(group, claim.affinity_key) if claim.affinity_key else None
+            if not claim.affinity_key:
+                continue
+            candidates = dict(by_owner(self._registry.serving(claim.queue))).get(owner, [])
+            wanted = preferred(candidates, claim.affinity_key)
             if wanted is not None and wanted.id != claim.agent_id and wanted.free:
                 wanted.in_use += 1
                 agents[claim.agent_id].in_use -= 1
@@ -225,7 +251,7 @@ class Dispatcher:
                 self.wake(name)
                 if queue.work is not None:
                     await asyncio.wait({queue.work})
-                is_for_others = queue.may_wait or not self._registry.serving(name)
+                is_for_others = not queue.has_room.is_set() or not self._registry.serving(name)
                 await (permit.nak() if is_for_others else permit.ack())
         finally:
             queue.pulling = None
@@ -233,12 +259,14 @@ class Dispatcher:
     async def _sweep(self) -> float:
         async with self._database.transaction() as tx:
             waiting = {queue for queue, _ in await claiming.waiting_queues(tx)}
-        for name in waiting:
+            await self._limits.read(tx)
+            blocked = await limited.blocked_queues(tx) if self._limits.any else []
+        for name in waiting.union(blocked):
             if self._registry.serving(name):
                 self.wake(name)
-        for name in self._registry.queues:
-            if name not in waiting and (queue := self._queues.get(name)) and not queue.is_worked:
-                queue.may_wait = False
+        for name in self._busy.difference(waiting, blocked):
+            if not self._queue(name).is_worked:
+                self._busy.discard(name)
         return SWEEP_SECONDS
 
 
