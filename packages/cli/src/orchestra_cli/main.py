@@ -35,6 +35,7 @@ COMMANDS = {
     "chat": Entry("Talk with a model.", is_group=False),
     "task": Entry("Submit tasks to agents and follow them."),
     "schedule": Entry("Submit tasks at a time, or again and again."),
+    "dead": Entry("See what failed for good, and do it again."),
     "agent": Entry("Run an agent, or enrol one at an instance."),
     "agents": Entry("See the agents and let new ones in."),
     "models": Entry("See the models and choose the default."),

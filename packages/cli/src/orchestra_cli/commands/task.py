@@ -55,6 +55,19 @@ def submit(
     idempotency_key: Annotated[
         str | None, typer.Option(metavar="KEY", help="The same key submits the same task once.")
     ] = None,
+    delay: Annotated[
+        float | None, typer.Option(metavar="SECONDS", min=0, help="Not before so long from now.")
+    ] = None,
+    at: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Not before, e.g. 2027-01-01T09:00:00+01:00.")
+    ] = None,
+    deadline: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="For the whole, with every attempt.")
+    ] = None,
+    retry: Annotated[
+        str | None,
+        typer.Option(metavar="JSON", help="How to try again, e.g. '{\"max_attempts\": 5}'."),
+    ] = None,
 ) -> None:
     """Submit a task. Prints its id, or with --follow its result."""
     if idempotency_key is not None and count > 1:
@@ -63,6 +76,10 @@ def submit(
         "capability": capability,
         "input": read_json(task_input),
         "priority": priority.value,
+        **({} if delay is None else {"delay_seconds": delay}),
+        **({} if at is None else {"run_at": at}),
+        **({} if deadline is None else {"deadline_seconds": deadline}),
+        **({} if retry is None else {"retry": read_json(retry)}),
     }
     if count > 1:
         _submit_many(session, task, count, follow=follow)

@@ -1,0 +1,101 @@
+"""`orchestra dead`: dead letters, which are tasks that failed for good."""
+
+import re
+from typing import Annotated, Any
+
+import typer
+
+from orchestra_cli import output
+from orchestra_cli.errors import UsageError
+from orchestra_cli.inputs import read_json
+from orchestra_cli.session import Session, application, command, confirm
+
+app = application("See what failed for good, and do it again.")
+
+MOST = 100_000
+GROUPS = {
+    "fingerprint": "GROUP",
+    "count": "TASKS",
+    "error.code": "CODE",
+    "error.message": "MESSAGE",
+    "capability": "CAPABILITY",
+    "last_at": "LAST",
+}
+TASKS = {
+    "id": "ID",
+    "capability": "CAPABILITY",
+    "attempt": "ATTEMPT",
+    "error.code": "CODE",
+    "error.message": "MESSAGE",
+    "finished_at": "FAILED",
+}
+_FINGERPRINT = re.compile(r"[0-9a-f]{16}")
+Which = Annotated[
+    list[str], typer.Argument(metavar="GROUP|ID...", help="A group, or the ids of tasks.")
+]
+Limit = Annotated[int, typer.Option(min=1, max=MOST, help="At most so many.")]
+
+
+@command(app, "list")
+def list_groups(session: Session, limit: Limit = 50) -> None:
+    """List the groups: failures whose error differs in numbers and ids only."""
+    session.show_list(list(session.api.pages("/api/dead-letters", {}, limit)), GROUPS)
+
+
+@command(app, "show")
+def show(
+    session: Session,
+    group: Annotated[str, typer.Argument(help="A group of `orchestra dead list`.")],
+    limit: Limit = 50,
+) -> None:
+    """List the tasks of a group; `orchestra task get` shows one with its input."""
+    if not _FINGERPRINT.fullmatch(group):
+        raise UsageError("A group is named by sixteen characters; see `orchestra dead list`.")
+    session.show_list(list(session.api.pages(f"/api/dead-letters/{group}", {}, limit)), TASKS)
+
+
+@command(app, "replay")
+def replay(
+    session: Session,
+    which: Which,
+    task_input: Annotated[
+        str | None,
+        typer.Option("--input", metavar="JSON", help="Another input, for one task; `@file`, `-`."),
+    ] = None,
+) -> None:
+    """Submit a group, or tasks by their ids, again. Prints the ids of the new tasks."""
+    body = _chosen(which)
+    if task_input is not None:
+        body["input"] = read_json(task_input)
+    items: list[dict[str, Any]] = []
+    remaining = 1
+    while remaining:
+        answer = session.api.request("POST", "/api/dead-letters/replay", body=body)
+        items += answer["items"]
+        remaining = answer["remaining"]
+    if session.json:
+        output.write_json(items)
+    else:
+        output.write("".join(f"{item['replayed_as']}\n" for item in items))
+
+
+@command(app, "discard")
+def discard(
+    session: Session,
+    which: Which,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Take a group, or tasks by their ids, out of the list; the tasks stay failed."""
+    body = _chosen(which)
+    confirm(f"Discard {', '.join(which)}?", yes=yes)
+    count, remaining = 0, 1
+    while remaining:
+        answer = session.api.request("POST", "/api/dead-letters/discard", body=body)
+        count, remaining = count + answer["discarded"], answer["remaining"]
+    session.show({"discarded": count})
+
+
+def _chosen(which: list[str]) -> dict[str, Any]:
+    if len(which) == 1 and _FINGERPRINT.fullmatch(which[0]):
+        return {"fingerprint": which[0]}
+    return {"task_ids": which}
