@@ -5,10 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.statistic import Rounds, percentile
-from bench.systems import System
+from bench.systems import System, turn
 
-RATE_PER_SECOND = 50
-TASKS_PER_ROUND = 150
 WARM_UP_TASKS = 50
 # Sleeping is exact to a tenth of a millisecond; the rest of the wait spins.
 SPIN_SECONDS = 0.0005
@@ -27,11 +25,11 @@ class Latency:
 def measure(systems: Sequence[System], *, rounds: int) -> dict[str, Latency]:
     """Open loop at a fixed rate, the systems taking turns round by round."""
     for system in systems:
-        _send(system, WARM_UP_TASKS)
+        _send(system, min(WARM_UP_TASKS, system.limits.latency_tasks))
     delays: dict[str, list[list[float]]] = {system.name: [] for system in systems}
     for _ in range(rounds):
         for system in systems:
-            delays[system.name].append(_send(system, TASKS_PER_ROUND))
+            delays[system.name].append(_send(system, system.limits.latency_tasks))
     return {
         name: Latency(
             Rounds(tuple(percentile(one, 0.5) for one in each)),
@@ -43,11 +41,12 @@ def measure(systems: Sequence[System], *, rounds: int) -> dict[str, Latency]:
 
 def _send(system: System, count: int) -> list[float]:
     start = system.ledger.count()
-    began = time.monotonic_ns()
-    for number in range(count):
-        due = began + number * 1_000_000_000 // RATE_PER_SECOND
-        system.submit(_wait_for(due))
-    system.wait_done(start + count, seconds=PATIENCE_SECONDS)
+    with turn(system):
+        began = time.monotonic_ns()
+        for number in range(count):
+            due = began + number * 1_000_000_000 // system.limits.per_second
+            system.submit(_wait_for(due))
+        system.wait_done(start + count, seconds=PATIENCE_SECONDS)
     return system.ledger.delays_ms(start)
 
 

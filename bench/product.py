@@ -13,6 +13,7 @@ from bench.agent import CAPABILITY
 from bench.api import Api
 from bench.ledger import ENVIRONMENT, Ledger
 from bench.programs import Program
+from bench.systems import Steady
 
 START_SECONDS = 90.0
 BATCH = 500
@@ -71,7 +72,7 @@ class Product:
         return {item["name"]: int(item["pid"]) for item in self.record()["processes"]}
 
 
-class ProductTasks:
+class ProductTasks(Steady):
     """The product with one agent of eight slots, as a task system."""
 
     name = "AI Orchestra"

@@ -11,7 +11,7 @@ from statistics import median
 
 from bench import machine
 from bench.statistic import Rounds
-from bench.systems import System
+from bench.systems import System, turn
 
 WARM_UP_TASKS = 500
 PATIENCE_SECONDS = 60.0
@@ -63,12 +63,17 @@ def measure(
 ) -> dict[str, Throughput]:
     """Each round submits `tasks` at once and waits for the last to be done."""
     for system in systems:
-        _run(system, tasks=WARM_UP_TASKS, disk=disk)
+        _turn(system, tasks=WARM_UP_TASKS, disk=disk)
     costs: dict[str, list[Cost]] = {system.name: [] for system in systems}
     for _ in range(rounds):
         for system in systems:
-            costs[system.name].append(_run(system, tasks=tasks, disk=disk))
+            costs[system.name].append(_turn(system, tasks=tasks, disk=disk))
     return {name: Throughput(tuple(each)) for name, each in costs.items()}
+
+
+def _turn(system: System, *, tasks: int, disk: Path) -> Cost:
+    with turn(system):
+        return _run(system, tasks=min(tasks, system.limits.most_tasks), disk=disk)
 
 
 def _run(system: System, *, tasks: int, disk: Path) -> Cost:

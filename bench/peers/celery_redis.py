@@ -12,6 +12,7 @@ from pathlib import Path
 from bench import programs
 from bench.ledger import ENVIRONMENT, Ledger
 from bench.peers import untyped
+from bench.systems import Steady
 
 APPLICATION = "bench.peers.celery_app"
 REDIS_OPTIONS = shlex.split("--bind 127.0.0.1 --appendonly yes --appendfsync everysec --save ''")
@@ -20,7 +21,7 @@ WORKER_OPTIONS = shlex.split(
 )
 
 
-class CeleryRedis:
+class CeleryRedis(Steady):
     """Redis, one worker of eight threads, and a producer in this process."""
 
     name = "Celery + Redis"

@@ -12,13 +12,14 @@ from orchestra.engines.binaries import nats_server
 from bench import programs
 from bench.ledger import ENVIRONMENT, Ledger
 from bench.peers import untyped
+from bench.systems import Steady
 
 APPLICATION = "bench.peers.taskiq_app"
 WORKER_OPTIONS = ("--workers", "1", "--max-async-tasks", "8")
 BATCH = 500
 
 
-class TaskiqNats:
+class TaskiqNats(Steady):
     """NATS, one worker of eight tasks at once, and a producer in this process."""
 
     name = "Taskiq + NATS"
