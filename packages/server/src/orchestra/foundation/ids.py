@@ -34,6 +34,13 @@ def short_id() -> str:
     return secrets.token_hex(6)
 
 
+def pair_below(count: int) -> tuple[int, int]:
+    """Two numbers from 0 to `count` - 1, drawn at random; the same twice only if there is one."""
+    first = _jitter.randrange(count)
+    second = _jitter.randrange(count - 1) if count > 1 else first
+    return first, second + (second >= first and count > 1)
+
+
 def full_jitter(ceiling: float) -> float:
     """Seconds to wait, even over 0 to `ceiling`.
 

@@ -35,6 +35,16 @@ class Priority(IntEnum):
         return self.name.lower()
 
 
+class Balancing(StrEnum):
+    """How a queue chooses among its agents with free slots."""
+
+    LEAST_BUSY = "least_busy"  # the smallest share of slots in use
+    LATENCY = "latency"  # where tasks have been done soonest of late
+    RESOURCES = "resources"  # the most free slots on the machine with the most left
+    AFFINITY = "affinity"  # by the task's affinity key, or its user
+    ROUND_ROBIN = "round_robin"  # each in its turn
+
+
 class Trigger(StrEnum):
     """What can happen to a task."""
 

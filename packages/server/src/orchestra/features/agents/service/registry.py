@@ -12,6 +12,7 @@ from orchestra_protocol import agent_pb2 as pb
 
 from orchestra.features.agents.errors import NameTaken
 from orchestra.features.agents.service.beats import to_beat
+from orchestra.features.agents.service.latency import PeakEwma
 from orchestra.features.agents.types import (
     Agent,
     AgentId,
@@ -37,8 +38,8 @@ class ConnectedAgent:
     __slots__ = (
         "_beat", "_draining", "_heard", "_in_use", "_record", "_unhealthy", "beat_at",
         "busy_seconds", "completed", "connected_at", "did_well", "failed", "gone", "health",
-        "instance_id", "is_changed", "on_change", "shown", "slots", "standing", "welcomed",
-        "written_at", "written_in_use",
+        "instance_id", "is_changed", "latencies", "on_change", "shown", "slots", "standing",
+        "welcomed", "written_at", "written_in_use",
     )  # fmt: skip
 
     def __init__(self, record: Agent, *, instance_id: str, slots: int) -> None:
@@ -58,6 +59,7 @@ class ConnectedAgent:
         self._heard: pb.HeartbeatMessage | None = None
         self._beat: Beat | None = None
         self.health = record.health or Health()
+        self.latencies = PeakEwma()
         self.completed = self.failed = 0  # since the last write
         self.busy_seconds = 0.0
         self.shown: tuple[AgentStatus, str] | None = None
@@ -181,6 +183,11 @@ class ConnectedAgent:
         return self.beat.round_trip_seconds if self.beat else 0.0
 
     @property
+    def latency(self) -> float:
+        """How long its tasks take of late, in seconds; 0 when it has done none."""
+        return self.latencies.seconds
+
+    @property
     def resources(self) -> Resources | None:
         return self.beat.resources if self.beat else None
 
@@ -189,6 +196,9 @@ class ConnectedAgent:
         self.completed += succeeded
         self.failed += not succeeded
         self.busy_seconds += seconds
+        # One that fails at once is not quick.
+        if succeeded or seconds > self.latencies.seconds:
+            self.latencies.observe(seconds)
         if succeeded:
             self.vouch()
 
@@ -257,6 +267,7 @@ class Registry:
         self._left: list[ConnectedAgent] = []
         self._changed: list[ConnectedAgent] = []
         self.has_changes = asyncio.Event()
+        self.version = 0  # another one after every coming and going
         self.on_capacity: Callable[[ConnectedAgent], None] = lambda agent: None
 
     def __len__(self) -> int:
@@ -289,6 +300,7 @@ class Registry:
         """Adds an agent; who was connected under its id before must have been disconnected."""
         agent = ConnectedAgent(record, instance_id=instance_id, slots=slots)
         self._agents[agent.id] = agent
+        self.version += 1
         for queue in agent.queues:
             self._by_queue[queue][agent.id] = agent
         agent.on_change = self._note_change
@@ -301,6 +313,7 @@ class Registry:
         if self._agents.get(agent.id) is not agent:
             return
         del self._agents[agent.id]
+        self.version += 1
         for queue in agent.queues:
             self._by_queue[queue].pop(agent.id, None)
             if not self._by_queue[queue]:

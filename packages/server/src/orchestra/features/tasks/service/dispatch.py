@@ -15,7 +15,7 @@ from orchestra.features.agents import ConnectedAgent, Registry
 from orchestra.features.tasks.repository import claiming, limited
 from orchestra.features.tasks.repository.claiming import Claim, Slot
 from orchestra.features.tasks.service.alarms import Alarms
-from orchestra.features.tasks.service.balancer import Balancer, by_owner, preferred
+from orchestra.features.tasks.service.balancer import Balancer
 from orchestra.features.tasks.service.groups import Group, group_agents
 from orchestra.features.tasks.service.limited import Found, LimitedClaims, LimitedQueues
 from orchestra.features.tasks.service.permits import Permits
@@ -159,7 +159,7 @@ class Dispatcher:
         self._busy.discard(name)
         for group in group_agents(name, self._registry.serving(name), self._busy):
             while True:
-                picked = self._balancer.pick(group.agents)
+                picked = self._balancer.pick(group.agents, queue=name)
                 if not picked:
                     self._busy.add(name)
                     queue.has_room.clear()
@@ -206,7 +206,7 @@ class Dispatcher:
     async def _hand_out(
         self, group: Group, claims: list[Claim], agents: dict[uuid.UUID, ConnectedAgent]
     ) -> None:
-        if any(claim.affinity_key for claim in claims):
+        if any(self._key_of(claim) for claim in claims):
             claims = await self._move_to_preferred(group.owner, claims, agents)
         await self._prepare(claims)
         for claim in claims:
@@ -214,17 +214,27 @@ class Dispatcher:
                 WAITED.observe(claim.waited_seconds)
         self._deliver([(agents[claim.agent_id], claim) for claim in claims])
 
+    def _key_of(self, claim: Claim) -> str | None:
+        return self._balancer.key(claim.queue, claim.affinity_key, claim.user_id)
+
+    def _home_of(
+        self, claim: Claim, owner: uuid.UUID | None, present: ConnectedAgent
+    ) -> ConnectedAgent | None:
+        """The other agent to which the task's key leads, if it has a slot."""
+        if (key := self._key_of(claim)) is None:
+            return None
+        ring = self._balancer.ring(claim.queue, owner, self._registry)
+        home = ring.home(key, present=present)
+        return None if home is present else home
+
     async def _move_to_preferred(
         self, owner: uuid.UUID | None, claims: list[Claim], agents: dict[uuid.UUID, ConnectedAgent]
     ) -> list[Claim]:
         """Tasks with an affinity key go to their agent, if it has a slot, under the same lease."""
         moved: dict[int, ConnectedAgent] = {}
         for place, claim in enumerate(claims):
-            if not claim.affinity_key:
-                continue
-            candidates = dict(by_owner(self._registry.serving(claim.queue))).get(owner, [])
-            wanted = preferred(candidates, claim.affinity_key)
-            if wanted is not None and wanted.id != claim.agent_id and wanted.free:
+            wanted = self._home_of(claim, owner, agents[claim.agent_id])
+            if wanted is not None:
                 wanted.in_use += 1
                 agents[claim.agent_id].in_use -= 1
                 agents[wanted.id] = wanted
@@ -260,6 +270,7 @@ class Dispatcher:
         async with self._database.transaction() as tx:
             waiting = {queue for queue, _ in await claiming.waiting_queues(tx)}
             await self._limits.read(tx)
+            await self._balancer.read(tx)
             blocked = await limited.blocked_queues(tx) if self._limits.any else []
         for name in waiting.union(blocked):
             if self._registry.serving(name):
