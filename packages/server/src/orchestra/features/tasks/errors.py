@@ -2,7 +2,14 @@
 
 from typing import ClassVar
 
-from orchestra.foundation.errors import Conflict, InvalidInput, NotFound, TooLarge, Unavailable
+from orchestra.foundation.errors import (
+    Conflict,
+    InvalidInput,
+    NotFound,
+    RateLimited,
+    TooLarge,
+    Unavailable,
+)
 
 
 class TaskNotFound(NotFound):
@@ -111,3 +118,33 @@ class ApprovalClosed(Conflict):
     """The approval was answered, has expired, or is not wanted any more."""
 
     code: ClassVar[str] = "approval_closed"
+
+
+class NotCancelled(NotFound):
+    """Nobody has asked this task to stop."""
+
+    code: ClassVar[str] = "not_cancelled"
+
+
+class ThisQueueFull(RateLimited):
+    """Too many tasks wait in this queue; try again in a moment."""
+
+    code: ClassVar[str] = "queue_full"
+
+
+class QueueNotFound(NotFound):
+    """There is no such queue: name a capability, or an agent that you may see."""
+
+    code: ClassVar[str] = "queue_not_found"
+
+
+class LimitNotFound(NotFound):
+    """There is no such limit."""
+
+    code: ClassVar[str] = "limit_not_found"
+
+
+class TooManyLimits(Conflict):
+    """There are as many limits as there can be; remove one first."""
+
+    code: ClassVar[str] = "too_many_limits"

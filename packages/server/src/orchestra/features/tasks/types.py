@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum, StrEnum
-from typing import Any, NewType
+from typing import Any, Literal, NewType
 
 import msgspec
 
@@ -263,6 +263,79 @@ class Approval:
     answered_at: datetime | None
     created_at: datetime
     expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a task stands in its tree."""
+
+    parent_id: uuid.UUID | None
+    root_id: uuid.UUID
+    depth: int
+    child_name: str | None
+    detached: bool
+
+    @classmethod
+    def alone(cls, task_id: uuid.UUID) -> "Place":
+        return cls(parent_id=None, root_id=task_id, depth=0, child_name=None, detached=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TreeNode:
+    """One task of a tree; `name` is its name in its parent, empty for a root."""
+
+    id: TaskId
+    parent_id: uuid.UUID | None
+    name: str
+    depth: int
+    detached: bool
+    capability: str
+    state: TaskState
+    attempt: int
+    agent_name: str
+    error: TaskProblem | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cancellation:
+    """Who has asked a tree to stop, and how far that is. `top_id`: where that was said."""
+
+    top_id: uuid.UUID
+    requested_at: datetime
+    requested_by: str
+    reason: str
+    tasks: int
+    stopping: int
+    last_at: datetime | None  # when the last of those that are over ended
+
+
+How = Literal["acknowledged", "fenced", "not_running", "ended_itself", "stopping", "detached"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stopped:
+    """How one task of a cancelled tree came to its end.
+
+    `how`: acknowledged (its agent said that it stopped), fenced (its lease was taken back, `code`
+    says why), not_running, ended_itself (a result or failure came first), stopping (not over yet),
+    detached (was not asked to stop). `refused_writes` came from its agent when its lease was over.
+    """
+
+    id: TaskId
+    parent_id: uuid.UUID | None
+    depth: int
+    capability: str
+    agent_name: str
+    state: TaskState
+    requested_at: datetime | None
+    stopped_at: datetime | None
+    how: How
+    code: str
+    refused_writes: int
+    last_refused_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

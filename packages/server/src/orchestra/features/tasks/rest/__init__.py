@@ -2,6 +2,12 @@
 
 from litestar.types import ControllerRouterHandler
 
-from orchestra.features.tasks.rest import dead_letters, tasks
+from orchestra.features.tasks.rest import approvals, dead_letters, orchestration, queues, tasks
 
-routes: list[ControllerRouterHandler] = [*tasks.routes, *dead_letters.routes]
+routes: list[ControllerRouterHandler] = [
+    *approvals.routes,
+    *dead_letters.routes,
+    *orchestration.routes,
+    *queues.routes,
+    *tasks.routes,
+]

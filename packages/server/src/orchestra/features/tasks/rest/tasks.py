@@ -19,11 +19,10 @@ from orchestra.features.tasks.schemas import (
     TaskDetail,
     TaskRequest,
     TaskView,
-    attempt_view,
-    task_fields,
+    task_detail,
     task_view,
 )
-from orchestra.features.tasks.service import cancelling, reading
+from orchestra.features.tasks.service import cancelling, looking, reading
 from orchestra.features.tasks.service.submit import Submitter
 from orchestra.features.tasks.types import NewTask, TaskState
 from orchestra.foundation.auth import Actor, Permission, require
@@ -105,11 +104,12 @@ async def list_tasks(
 async def get_task(
     actor: ActorArg, database: DatabaseArg, task_id: FromPath[uuid.UUID]
 ) -> TaskDetail:
-    """One task with its input, its result and every attempt."""
+    """One task with its input, its result, every attempt, and what it waits for."""
     async with database.transaction() as tx:
         task = await reading.visible(tx, actor, task_id)
         attempts = await reading.attempts(tx, task_id)
-    return TaskDetail(**task_fields(task), attempts=[attempt_view(item) for item in attempts])
+        place, waits_for = await looking.situation(tx, task_id)
+    return task_detail(task, attempts, place, waits_for)
 
 
 @post(

@@ -14,6 +14,7 @@ from orchestra.features.tasks.schemas.tasks import (
     feed_item_to_wire,
     first_event,
     new_task_from_wire,
+    task_detail,
     task_fields,
     task_view,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "feed_item_to_wire",
     "first_event",
     "new_task_from_wire",
+    "task_detail",
     "task_fields",
     "task_view",
 ]

@@ -11,7 +11,15 @@ from orchestra_protocol import agent_pb2 as pb
 
 from orchestra.features.events import FeedItem
 from orchestra.features.tasks.service.values import TooDeep, from_value, to_value
-from orchestra.features.tasks.types import Attempt, NewTask, Priority, RetryPolicy, Task
+from orchestra.features.tasks.types import (
+    Attempt,
+    NewTask,
+    Place,
+    Priority,
+    RetryPolicy,
+    Task,
+    WaitsFor,
+)
 from orchestra.foundation import clock
 from orchestra.foundation.errors import FieldError, InvalidInput
 from orchestra.foundation.web import Body, View
@@ -109,10 +117,30 @@ class AttemptView(View):
     error: ErrorView | None
 
 
+class WaitsForView(View):
+    """What a waiting task waits for: all of it, or `any` one, at the latest `until`.
+
+    Of `count` names the first hundred that have no outcome yet.
+    """
+
+    any: bool
+    until: datetime | None
+    count: int
+    names: list[str]
+    child_ids: list[uuid.UUID]
+    approval_ids: list[uuid.UUID]
+
+
 class TaskDetail(TaskView):
-    """A task with everything that was tried."""
+    """A task with everything that was tried, its place in its tree, and what it waits for."""
 
     attempts: list[AttemptView]
+    parent_id: uuid.UUID | None
+    root_id: uuid.UUID
+    depth: int
+    name: str | None  # in its parent
+    detached: bool
+    waits_for: WaitsForView | None
 
 
 class BatchItem(View):
@@ -156,6 +184,25 @@ def task_fields(task: Task) -> dict[str, Any]:
 
 def task_view(task: Task) -> TaskView:
     return TaskView(**task_fields(task))
+
+
+def task_detail(
+    task: Task, attempts: list[Attempt], place: Place, waits_for: WaitsFor | None
+) -> TaskDetail:
+    return TaskDetail(
+        **task_fields(task),
+        attempts=[attempt_view(item) for item in attempts],
+        parent_id=place.parent_id,
+        root_id=place.root_id,
+        depth=place.depth,
+        name=place.child_name,
+        detached=place.detached,
+        waits_for=_waits_for_view(waits_for) if waits_for else None,
+    )
+
+
+def _waits_for_view(found: WaitsFor) -> WaitsForView:
+    return WaitsForView(**{name: getattr(found, name) for name in WaitsFor.__slots__})
 
 
 def attempt_view(attempt: Attempt) -> AttemptView:

@@ -148,6 +148,7 @@ def _new_child(child: pb.Child, inherited: Priority) -> NewChild:
         run_timeout_seconds=child.run_timeout_seconds or None,
         progress_timeout_seconds=child.progress_timeout_seconds or None,
         affinity_key=child.affinity_key or None,
+        delay_seconds=child.delay_seconds or None,
     )
     return NewChild(name=child.name, task=task, detached=child.detached)
 

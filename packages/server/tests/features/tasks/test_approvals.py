@@ -1,0 +1,185 @@
+"""People in the loop: what is asked, who may answer, once, and bound to what they have seen."""
+
+import asyncio
+import hashlib
+import json
+from typing import Any
+
+import pytest
+from google.protobuf.struct_pb2 import Struct, Value
+from orchestra_protocol import agent_pb2 as pb
+
+pytestmark = pytest.mark.anyio
+
+PAYMENT = {"amount": 100, "to": "Müller"}
+
+
+def asking(name: str = "pay", **more: Any) -> pb.Command:
+    content = Struct()
+    content.update(PAYMENT)
+    more.setdefault("question", "Pay this?")
+    return pb.Command(ask=pb.Ask(name=name, data=Value(struct_value=content), **more))
+
+
+async def asked(agent: Any, run: Any, **more: Any) -> pb.Asked:
+    """Asks, and gives the slot back."""
+    reply = await agent.ask_for(run, asking(**more))
+    assert reply.HasField("asked"), reply
+    left = await agent.ask_for(run, agent.suspend(more.get("name", "pay")))
+    assert left.HasField("suspended")
+    return reply.asked
+
+
+def outcome(agent: Any, run: Any) -> Any:
+    (step,) = agent.assignment(run).steps
+    assert step.kind == pb.STEP_KIND_QUESTION
+    if step.HasField("failure"):
+        return step.failure.code
+    said = step.output.struct_value.fields
+    return {
+        "approved": said["approved"].bool_value,
+        "answer": said["answer"].string_value,
+        "by": said["by"].string_value,
+        "comment": said["comment"].string_value,
+    }
+
+
+async def test_an_approval_resumes_its_task_and_is_answered_once(
+    world: Any, wire: Any, doors: Any
+) -> None:
+    http = await doors(world.key)
+    async with wire(await world.plane(), slots=1) as agent:
+        await agent.connect()
+        task = await world.submit("echo", 1)
+        question = await asked(agent, await agent.assigned())
+        again = (await http.get("/api/approvals", params={"state": "open"})).json()["items"]
+        shown = (await http.get(f"/api/approvals/{question.approval_id}")).json()
+        assert again == [shown]
+        assert (shown["data"], shown["data_hash"]) == (PAYMENT, question.data_hash)
+        waiting = (await http.get(f"/api/tasks/{task.id}")).json()
+        assert waiting["state"] == "waiting"
+        assert waiting["waits_for"]["approval_ids"] == [question.approval_id]
+
+        url = f"/api/approvals/{question.approval_id}/answer"
+        other = await http.post(url, json={"data_hash": "0" * 64})
+        assert (other.status_code, other.json()["code"]) == (409, "approval_changed")
+        said = {"decision": "approve", "data_hash": question.data_hash, "comment": "go"}
+        both = await asyncio.gather(http.post(url, json=said), http.post(url, json=said))
+        assert sorted(answer.status_code for answer in both) == [200, 409]
+        back = await agent.assigned()
+        told = outcome(agent, back)
+        assert (told["approved"], told["comment"]) == (True, "go")
+        assert told["by"] == next(a.json()["answered_by"] for a in both if a.status_code == 200)
+        await agent.say(back, agent.result(1))
+        await world.state(task.id, "succeeded")
+    async with world.database.transaction() as tx:
+        rows = await tx.fetch("SELECT action FROM audit_log WHERE target_kind = 'approval'")
+    assert [row["action"] for row in rows] == ["approval.approved"]
+
+
+async def test_the_hash_is_that_of_the_canonical_json(world: Any, wire: Any) -> None:
+    async with wire(await world.plane()) as agent:
+        await agent.connect()
+        await world.submit("echo", 1)
+        question = await asked(agent, await agent.assigned())
+    content = {"choices": [], "data": PAYMENT, "kind": "approve", "question": "Pay this?"}
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    assert question.data_hash == hashlib.sha256(canonical.encode()).hexdigest()
+
+
+async def test_a_rejection_is_an_outcome_too(world: Any, wire: Any, doors: Any) -> None:
+    http = await doors(world.key)
+    async with wire(await world.plane()) as agent:
+        await agent.connect()
+        await world.submit("echo", 1)
+        question = await asked(agent, await agent.assigned())
+        said = {"decision": "reject", "data_hash": question.data_hash, "comment": "too much"}
+        await http.post(f"/api/approvals/{question.approval_id}/answer", json=said)
+        told = outcome(agent, await agent.assigned())
+        assert (told["approved"], told["comment"]) == (False, "too much")
+
+
+async def test_a_question_takes_one_of_its_choices(world: Any, wire: Any, doors: Any) -> None:
+    http = await doors(world.key)
+    async with wire(await world.plane()) as agent:
+        await agent.connect()
+        await world.submit("echo", 1)
+        run = await agent.assigned()
+        question = await asked(agent, run, kind=pb.ASK_KIND_ASK, choices=["red", "blue"])
+        url = f"/api/approvals/{question.approval_id}/answer"
+        for wrong in ("green", None):
+            answer = await http.post(url, json={"data_hash": question.data_hash, "answer": wrong})
+            assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "answer")
+        said = {"data_hash": question.data_hash, "answer": "blue"}
+        assert (await http.post(url, json=said)).json()["state"] == "answered"
+        told = outcome(agent, await agent.assigned())
+        assert (told["approved"], told["answer"]) == (True, "blue")
+
+
+async def test_a_question_expires_by_the_databases_clock(world: Any, wire: Any, doors: Any) -> None:
+    http = await doors(world.key)
+    await world.worker()
+    async with wire(await world.plane()) as agent:
+        await agent.connect()
+        await world.submit("echo", 1)
+        question = await asked(agent, await agent.assigned(), ttl_seconds=0.2)
+        assert outcome(agent, await agent.assigned()) == "approval_expired"
+        late = await http.post(
+            f"/api/approvals/{question.approval_id}/answer",
+            json={"data_hash": question.data_hash},
+        )
+        assert (late.status_code, late.json()["code"]) == (409, "approval_closed")
+
+
+async def test_only_its_owner_and_administrators_see_and_answer(
+    world: Any, wire: Any, doors: Any
+) -> None:
+    stranger = await doors((await world.member("eve")).key)
+    async with wire(await world.plane()) as agent:
+        await agent.connect()
+        await world.submit("echo", 1)
+        run = await agent.assigned()
+        token = agent.assignment(run).run_token
+        question = await asked(agent, run)
+    url = f"/api/approvals/{question.approval_id}"
+    assert (await stranger.get(url)).status_code == 404
+    said = {"data_hash": question.data_hash}
+    assert (await stranger.post(f"{url}/answer", json=said)).status_code == 404
+    assert (await stranger.get("/api/approvals")).json()["items"] == []
+    itself = await doors(token)
+    assert (await itself.post(f"{url}/answer", json=said)).status_code in (401, 403, 404)
+
+
+async def test_what_nobody_needs_any_more_is_withdrawn(world: Any, wire: Any, doors: Any) -> None:
+    http = await doors(world.key)
+    await world.worker()
+    async with wire(await world.plane()) as agent:
+        await agent.connect()
+        task = await world.submit("echo", 1)
+        question = await asked(agent, await agent.assigned())
+        stopped = await http.post(f"/api/tasks/{task.id}/cancel")
+        assert stopped.json()["state"] == "cancelled", "nothing runs"
+
+        async def withdrawn() -> bool:
+            shown = await http.get(f"/api/approvals/{question.approval_id}")
+            return shown.json()["state"] == "withdrawn"
+
+        await world.eventually(withdrawn)
+
+
+async def test_the_same_question_again_is_the_same_and_a_bad_one_is_refused(
+    world: Any, wire: Any
+) -> None:
+    async with wire(await world.plane()) as agent:
+        await agent.connect()
+        await world.submit("echo", 1)
+        run = await agent.assigned()
+        first = (await agent.ask_for(run, asking())).asked
+        assert (await agent.ask_for(run, asking())).asked == first
+        for wrong in (
+            asking("x", question=""),
+            asking("x", ttl_seconds=-1),
+            asking("x", choices=[""]),
+            asking(""),
+        ):
+            assert (await agent.ask_for(run, wrong)).refused.code == "bad_command"
