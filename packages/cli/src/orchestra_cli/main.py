@@ -36,6 +36,7 @@ COMMANDS = {
     "task": Entry("Submit tasks to agents and follow them."),
     "schedule": Entry("Submit tasks at a time, or again and again."),
     "dead": Entry("See what failed for good, and do it again."),
+    "approvals": Entry("See what tasks ask people, and answer."),
     "agent": Entry("Run an agent, or enrol one at an instance."),
     "agents": Entry("See the agents and let new ones in."),
     "models": Entry("See the models and choose the default."),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orchestra_cli import ids, output
+from orchestra_cli import ids, output, trees
 from orchestra_cli.errors import CliError, UsageError
 from orchestra_cli.inputs import read_json
 from orchestra_cli.session import Session, application, command
@@ -26,6 +26,23 @@ COLUMNS = {
     "attempt": "ATTEMPT",
     "agent_name": "AGENT",
     "created_at": "CREATED",
+}
+STEP_COLUMNS = {
+    "name": "NAME",
+    "kind": "KIND",
+    "settled_at": "SETTLED",
+    "output": "OUTPUT",
+    "error.message": "ERROR",
+}
+CANCELLATION = ("requested_at", "requested_by", "reason", "is_complete", "tasks", "stopping")
+STOPPED_COLUMNS = {
+    "id": "ID",
+    "capability": "CAPABILITY",
+    "agent_name": "AGENT",
+    "state": "STATE",
+    "how": "HOW",
+    "ran_on_seconds": "RAN ON (S)",
+    "refused_writes": "REFUSED WRITES",
 }
 TaskId = Annotated[str, typer.Argument(metavar="ID", help="The id of the task.")]
 
@@ -129,6 +146,47 @@ def cancel(
     body = {"reason": reason} if reason else {}
     task = session.api.request("POST", f"/api/tasks/{task_id}/cancel", body=body)
     session.show(task, {"id": "id", "state": "state"})
+
+
+@command(app, "tree")
+def tree(
+    session: Session,
+    task_id: TaskId,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")] = 1000,
+) -> None:
+    """Show a task and everything below it."""
+    nodes = list(session.api.pages(f"/api/tasks/{task_id}/tree", {}, limit))
+    if session.json:
+        output.write_json(nodes)
+    else:
+        output.write("".join(f"{line}\n" for line in trees.lines(nodes)))
+
+
+@command(app, "steps")
+def steps(
+    session: Session,
+    task_id: TaskId,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")] = 200,
+) -> None:
+    """Show what a task has done, or begun, for good."""
+    found = list(session.api.pages(f"/api/tasks/{task_id}/steps", {}, limit))
+    session.show_list(found, STEP_COLUMNS)
+
+
+@command(app, "cancellation")
+def cancellation(session: Session, task_id: TaskId) -> None:
+    """Show who has stopped a task, and how each task below it came to its end."""
+    path = f"/api/tasks/{task_id}/cancellation"
+    record: dict[str, Any] = session.api.request("GET", path)
+    while record["next_cursor"]:
+        query = {"cursor": record["next_cursor"]}
+        more: dict[str, Any] = session.api.request("GET", path, query=query)
+        record = {**more, "items": record["items"] + more["items"]}
+    if session.json:
+        output.write_json(record)
+        return
+    output.record({name: record[name] for name in CANCELLATION})
+    output.table(record["items"], STOPPED_COLUMNS)
 
 
 def _follow(session: Session, task_id: str) -> None:

@@ -1,0 +1,88 @@
+"""Trees, steps, cancellations and approvals at the terminal."""
+
+from typing import Any
+
+from contract_server import Answer, Api, Run
+
+ASKED = {
+    "id": "a1",
+    "task_id": "t1",
+    "kind": "approve",
+    "question": "Pay this?",
+    "data": {"amount": 100},
+    "data_hash": "ab" * 32,
+    "state": "open",
+}
+
+
+def node(id: str, parent: str | None, name: str = "", **more: Any) -> dict[str, Any]:
+    plain = {"capability": "work", "state": "running", "agent_name": "", "error": None}
+    return {"id": id, "parent_id": parent, "name": name, "detached": False, **plain, **more}
+
+
+def test_a_tree_is_drawn_below_its_top(api: Api, run: Run) -> None:
+    nodes = [
+        node("t1", None, state="waiting"),
+        node("t2", "t1", "a"),
+        node("t3", "t1", "b", detached=True),
+        node("t4", "t2", "c", state="failed", error={"code": "broken", "message": "no"}),
+    ]
+    api.on("GET", "/api/tasks/t1/tree", Answer(body={"items": nodes, "next_cursor": None}))
+    assert run("task", "tree", "t1").out.splitlines() == [
+        "work waiting  t1",
+        "├─ a: work running  t2",
+        "│  └─ c: work failed (broken)  t4",
+        "└─ b: work running, detached  t3",
+    ]
+
+
+def test_steps_and_the_record_of_a_cancel_are_lists(api: Api, run: Run) -> None:
+    step = {"name": "pay", "kind": "effect", "settled_at": "now", "output": 1, "error": None}
+    api.on("GET", "/api/tasks/t1/steps", Answer(body={"items": [step], "next_cursor": None}))
+    assert run("task", "steps", "t1").out == "pay\teffect\tnow\t1\t-\n"
+    record = {"requested_at": "then", "requested_by": "ann", "reason": "", "is_complete": True}
+    record |= {"tasks": 2, "stopping": 0}
+    pages = [
+        Answer(body={**record, "items": [{"id": "t1", "how": "fenced"}], "next_cursor": "x"}),
+        Answer(body={**record, "items": [{"id": "t2", "how": "stopping"}], "next_cursor": None}),
+    ]
+    api.on("GET", "/api/tasks/t1/cancellation", *pages)
+    shown = run("task", "cancellation", "t1").out
+    assert "requested_by  ann" in shown
+    assert "fenced" in shown
+    assert "stopping" in shown.splitlines()[-1]
+
+
+def test_an_approval_is_bound_to_what_was_shown(api: Api, run: Run) -> None:
+    api.on("GET", "/api/approvals/a1", Answer(body=ASKED))
+    api.on("POST", "/api/approvals/a1/answer", Answer(body={**ASKED, "state": "approved"}))
+    ran = run("approvals", "approve", "a1", "--yes", "--comment", "go")
+    assert (ran.code, ran.out) == (0, "id     a1\nstate  approved\n")
+    assert "Pay this?" in ran.err
+    assert '"amount": 100' in ran.err
+    (sent,) = api.sent("POST", "/api/approvals/a1/answer")
+    assert sent.body == {"decision": "approve", "comment": "go", "data_hash": ASKED["data_hash"]}
+
+
+def test_a_program_names_the_hash_that_it_has_seen(api: Api, run: Run) -> None:
+    api.on("POST", "/api/approvals/a1/answer", Answer(body={**ASKED, "state": "rejected"}))
+    assert run("approvals", "reject", "a1", "--hash", "cd" * 32).code == 0
+    assert not api.sent("GET", "/api/approvals/a1")
+    (sent,) = api.sent("POST", "/api/approvals/a1/answer")
+    assert (sent.body["decision"], sent.body["data_hash"]) == ("reject", "cd" * 32)
+
+
+def test_without_a_terminal_nothing_is_approved_unseen(api: Api, run: Run) -> None:
+    api.on("GET", "/api/approvals/a1", Answer(body=ASKED))
+    ran = run("approvals", "approve", "a1")
+    assert (ran.code, "--yes" in ran.err) == (2, True)
+    assert not api.sent("POST", "/api/approvals/a1/answer")
+
+
+def test_a_question_wants_words(api: Api, run: Run) -> None:
+    api.on("GET", "/api/approvals/a1", Answer(body={**ASKED, "kind": "ask"}))
+    assert run("approvals", "approve", "a1", "--yes").code == 2
+    api.on("POST", "/api/approvals/a1/answer", Answer(body={**ASKED, "state": "answered"}))
+    assert run("approvals", "answer", "a1", "blue", "--yes").code == 0
+    (sent,) = api.sent("POST", "/api/approvals/a1/answer")
+    assert sent.body["answer"] == "blue"
