@@ -374,3 +374,11 @@ class TaskSnapshot:
     task: Task
     text: str
     cursor: str
+
+
+class Why(msgspec.Struct, frozen=True):
+    """Why a task does not run, or what it does: a code for programs, a sentence for people."""
+
+    code: str
+    message: str
+    parameters: dict[str, Any]

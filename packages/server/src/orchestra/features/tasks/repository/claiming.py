@@ -95,9 +95,9 @@ HEADS = f"""
         ) AS few LIMIT {{count}}
     """
 # Of each queue its most urgent tasks, and of those the most urgent of all; between queues of equal
-# priority the one that is further behind its own clock, else in turns. Locks of others are skipped, so control
-# planes never wait for each other; `state` is written out because the index is partial. A queue
-# with limits is claimed from elsewhere (`limited.py`), a paused one not at all.
+# priority the one that is further behind its own clock, else in turns. Locks of others are skipped,
+# so control planes never wait for each other; `state` is written out because the index is partial.
+# A queue with limits is claimed from elsewhere (`limited.py`), a paused one not at all.
 _CLAIM = f"""
 WITH picked AS MATERIALIZED (
     SELECT head.id, row_number() OVER (

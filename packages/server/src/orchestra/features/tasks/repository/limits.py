@@ -184,6 +184,18 @@ async def rooms(tx: Transaction, buckets: Sequence[str]) -> dict[str, Room]:
     return {row["bucket"]: _to_room(row) for row in rows}
 
 
+async def by_bucket(tx: Transaction, buckets: Sequence[str]) -> dict[str, Limit]:
+    """The limit of each bucket."""
+    rows = await tx.fetch(
+        f"""
+        SELECT bucket, {_COLUMNS} FROM unnest($1::text[]) AS given (bucket)
+            JOIN limits ON limits.id = split_part(bucket, ':', 1)::uuid
+        """,
+        list(buckets),
+    )
+    return {row["bucket"]: _to_limit(row) for row in rows}
+
+
 async def hold(
     tx: Transaction, held: Sequence[tuple[str, uuid.UUID, int]], spent: dict[str, int]
 ) -> None:
@@ -224,6 +236,22 @@ async def hold(
     )
 
 
+async def hold_running(tx: Transaction, limit_id: uuid.UUID) -> None:
+    """Counts what runs already, for a limit that is new."""
+    await tx.execute(
+        f"""
+        INSERT INTO limit_holds (bucket, task_id, epoch, limit_id)
+        SELECT bucket, tasks.id, tasks.epoch, rule.id
+        FROM tasks CROSS JOIN LATERAL unnest({BUCKETS}) AS bucket
+            JOIN limits AS rule ON rule.id = split_part(bucket, ':', 1)::uuid
+        WHERE tasks.state IN ('running', 'cancelling') AND rule.id = $1
+            AND rule.max_running IS NOT NULL
+        ON CONFLICT DO NOTHING
+        """,
+        limit_id,
+    )
+
+
 async def forget_full_tokens(tx: Transaction, *, limit: int) -> int:
     """Drops token counts that are full again: they say no more than their limit does."""
     return await tx.execute(
@@ -241,6 +269,7 @@ async def forget_full_tokens(tx: Transaction, *, limit: int) -> int:
 
 def _to_limit(row: Row) -> Limit:
     values: dict[str, Any] = dict(row)
+    values.pop("bucket", None)
     values["scope"] = LimitScope(values["scope"])
     return Limit(**values)
 

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 from orchestra.features.tasks import events
-from orchestra.features.tasks.repository import fairness
+from orchestra.features.tasks.repository import fairness, limits
 from orchestra.features.tasks.repository.fairness import InLine
 from orchestra.features.tasks.service.announcing import tell
+from orchestra.features.tasks.service.limits import free_orphans
 from orchestra.foundation.database import Database
 from orchestra.foundation.messaging import Bus
 
@@ -34,6 +35,11 @@ class Delayed:
             changed = await fairness.give_back_unused(tx, limit=BATCH)
         async with self._database.transaction() as tx:
             changed = max(changed, await fairness.forget_served(tx, limit=BATCH))
+            changed = max(changed, await limits.forget_full_tokens(tx, limit=BATCH))
+        async with self._database.transaction() as tx:
+            freed = await free_orphans(tx, self._bus)
+        if freed:
+            return 0.1
         return 0.1 if changed == BATCH else TIDY_SECONDS
 
 

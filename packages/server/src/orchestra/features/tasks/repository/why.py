@@ -1,0 +1,146 @@
+"""SQL of what a waiting task waits for: its own row, its place in line, and who could take it."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from orchestra.features.tasks.repository.limits import BUCKETS
+from orchestra.features.tasks.types import Priority, QueueName, TaskId, TaskState
+from orchestra.foundation.database import Row, Transaction
+
+# Counted to here; who is further behind is told "more than".
+MAX_AHEAD = 100_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """A task's own row, as far as it says why the task does not run."""
+
+    id: TaskId
+    state: TaskState
+    queue: QueueName
+    capability: str
+    priority: Priority
+    user_id: uuid.UUID
+    epoch: int
+    attempt: int
+    max_attempts: int
+    fair_tag: float
+    run_after: datetime | None
+    seconds_left: float | None  # to `run_after`
+    agent_name: str
+    started_at: datetime | None
+    paused_at: datetime | None  # of its queue
+    paused_by: str | None
+    wait_names: Sequence[str]
+    wait_any: bool
+    wait_until: datetime | None
+    wait_seconds: float | None
+    buckets: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """An agent that serves a queue; `is_for` everybody, or the task's own user."""
+
+    name: str
+    status: str
+    reason: str
+    is_for: bool
+    slots: int
+    in_use: int
+    ended: int
+    busy_seconds: float
+    is_drained: bool
+    is_quarantined: bool
+    quarantine_until: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Awaited:
+    """A step that a waiting task waits for."""
+
+    name: str
+    kind: str
+    child_id: uuid.UUID | None
+    due_at: datetime | None
+    approval_id: uuid.UUID | None
+    question: str | None
+    asked_user: uuid.UUID | None
+    expires_at: datetime | None
+
+
+_FACTS = f"""
+SELECT tasks.id, state, tasks.queue, capability, priority, tasks.user_id, epoch, attempt,
+    max_attempts, fair_tag, run_after,
+    extract(epoch FROM run_after - now())::float8 AS seconds_left,
+    coalesce((
+        SELECT agent_name FROM task_attempts WHERE task_id = tasks.id ORDER BY epoch DESC LIMIT 1
+    ), '') AS agent_name,
+    started_at, paused_at, paused_by, wait_names, wait_any, wait_until,
+    extract(epoch FROM wait_until - now())::float8 AS wait_seconds,
+    CASE WHEN state = 'queued' THEN {BUCKETS} ELSE '{{}}' END AS buckets
+FROM tasks LEFT JOIN queues ON queues.name = tasks.queue WHERE tasks.id = $1
+"""
+# The nearest first, so that those that can be named are the ones that matter.
+_SERVERS = """
+SELECT name, status, reason, shared OR owner_id = $2 AS is_for, slots, (
+        SELECT count(*) FROM tasks WHERE tasks.agent_id = agents.id
+            AND state IN ('running', 'cancelling')
+    ) AS in_use, tasks_completed + tasks_failed AS ended, busy_seconds,
+    drained_at IS NOT NULL AS is_drained, quarantined_at IS NOT NULL AS is_quarantined,
+    quarantine_until
+FROM agents WHERE $1 = ANY(capabilities) OR id::text = $1
+ORDER BY status = 'offline', name LIMIT 10000
+"""
+_AWAITED = """
+SELECT step.name, step.kind, step.child_id, step.due_at, step.approval_id, question,
+    approval.user_id AS asked_user, expires_at
+FROM task_steps AS step LEFT JOIN approvals AS approval ON approval.id = step.approval_id
+WHERE step.task_id = $1 AND step.name = ANY($2::text[]) AND step.settled_at IS NULL
+ORDER BY step.created_at, step.name LIMIT 10000
+"""
+
+
+async def facts(tx: Transaction, task_id: uuid.UUID) -> Facts | None:
+    row = await tx.fetch_one(_FACTS, task_id)
+    return _to_facts(row) if row else None
+
+
+async def servers(tx: Transaction, queue: QueueName, user_id: uuid.UUID) -> list[Server]:
+    """The agents that serve a queue, connected or not."""
+    return [Server(**dict(row)) for row in await tx.fetch(_SERVERS, queue, user_id)]
+
+
+async def awaited(tx: Transaction, task_id: uuid.UUID, names: Sequence[str]) -> list[Awaited]:
+    """Which of these steps of a task have not come to their end."""
+    return [Awaited(**dict(row)) for row in await tx.fetch(_AWAITED, task_id, list(names))]
+
+
+async def count_ahead(tx: Transaction, task: Facts, *, only_own: bool) -> int:
+    """How many are claimed before the task, in its queue; counted up to `MAX_AHEAD`."""
+    number: int = await tx.fetch_value(
+        """
+        SELECT count(*) FROM (
+            SELECT 1 FROM tasks
+            WHERE queue = $1 AND state = 'queued' AND run_after IS NULL AND blocked_on IS NULL
+                AND priority >= $2 AND (priority > $2 OR (fair_tag, id) < ($3, $4))
+                AND ($5::uuid IS NULL OR user_id = $5)
+            LIMIT $6
+        ) AS ahead
+        """,
+        task.queue,
+        task.priority,
+        task.fair_tag,
+        task.id,
+        task.user_id if only_own else None,
+        MAX_AHEAD,
+    )
+    return number
+
+
+def _to_facts(row: Row) -> Facts:
+    values = dict(row)
+    values["state"], values["priority"] = TaskState(row["state"]), Priority(row["priority"])
+    return Facts(**values)
