@@ -46,6 +46,7 @@ log = structlog.get_logger(__name__)
 
 SESSION_COOKIE = "__Host-orchestra"
 PROBLEM_TYPE = "application/problem+json"
+ANY_TYPE = "*/*"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 T = TypeVar("T")
@@ -95,7 +96,8 @@ class UnsupportedMediaType(OrchestraError):
 def policy(value: Policy, **more: Any) -> dict[str, Any]:
     """The `opt` of a route: `@get("/api/tasks", opt=policy(require(Permission.TASKS_READ)))`.
 
-    `accepts="multipart/form-data"` allows another content type than JSON.
+    `accepts="multipart/form-data"` allows another content type than JSON, `*/*` any; a browser asks
+    before it sends one of these to another site.
     """
     return {"policy": value, **more}
 
@@ -240,7 +242,7 @@ def _check_content_type(connection: ASGIConnection[Any, Any, Any, Any], wanted: 
         or "transfer-encoding" in connection.headers
     )
     given = connection.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if (has_body or given) and given != wanted:
+    if (has_body or given) and wanted not in (given, ANY_TYPE):
         raise UnsupportedMediaType(f"Send the body as {wanted}.")
 
 

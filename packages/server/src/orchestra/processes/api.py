@@ -15,6 +15,7 @@ import orchestra
 from orchestra.features.agents import key_check
 from orchestra.features.agents import rest as agents_rest
 from orchestra.features.audit import rest as audit_rest
+from orchestra.features.blobs import rest as blobs_rest
 from orchestra.features.chat import Turns
 from orchestra.features.chat import rest as chat_rest
 from orchestra.features.events import Feeds, Outbox
@@ -44,6 +45,7 @@ ROUTES: Sequence[ControllerRouterHandler] = (
     *identity_rest.routes,
     *audit_rest.routes,
     *events_rest.routes,
+    *blobs_rest.routes,
     *providers_rest.routes,
     *agents_rest.routes,
     *tasks_rest.routes,

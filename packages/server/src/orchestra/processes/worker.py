@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import structlog
 
 from orchestra.features.agents import jobs as agents_jobs
+from orchestra.features.blobs import jobs as blobs_jobs
 from orchestra.features.chat import jobs as chat_jobs
 from orchestra.features.events import Outbox
 from orchestra.features.events import jobs as events_jobs
@@ -95,6 +96,7 @@ def _jobs(settings: Settings, database: Database, bus: Bus, worker: Worker) -> t
         ),
         Job("finished tasks", tasks_jobs.forget(database, settings)),
         Job("idempotency keys", tasks_jobs.release_keys(database, settings)),
+        Job("blobs", blobs_jobs.sweep(database, settings)),
         Job("calls of models", providers_jobs.purge(database, settings)),
         Job("silent agents", agents_jobs.abandon_silent(database, bus)),
         Job("answers left behind", chat_jobs.settle_left_behind(database, outbox)),

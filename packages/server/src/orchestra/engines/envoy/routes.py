@@ -49,6 +49,8 @@ def _routes(plan: Plan) -> list[Config]:
     return [
         {"match": {"path": ASSIGN_TASK}, "route": {**_agents(), **on_route(plan.submits)}},
         *({"match": {"prefix": prefix}, "route": _agents()} for prefix in GRPC_PREFIXES),
+        # Of a size of their own, which the api checks before it reads.
+        {"match": {"prefix": "/api/blobs"}, "route": _stream()},
         _too_large(plan.max_request_bytes),
         *({"match": {"path": path}, "route": _probe()} for path in PROBE_PATHS),
         *({"match": match, "route": _stream()} for match in STREAM_MATCHES),

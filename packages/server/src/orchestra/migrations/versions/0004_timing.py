@@ -103,15 +103,15 @@ BLOBS = (
     """,
     # Large things are mostly compressed already.
     "ALTER TABLE blob_chunks ALTER COLUMN content SET STORAGE EXTERNAL",
+    # Who has uploaded it; a run does so for the person behind it, and may itself read what it has uploaded.
     """
     CREATE TABLE blob_owners (
         sha256 bytea NOT NULL REFERENCES blob_uploads (sha256) ON DELETE CASCADE,
         user_id uuid NOT NULL REFERENCES users_v2 (id) ON DELETE CASCADE,
-        media_type text NOT NULL,
-        -- Of a run: the task that it is of; that task may read it, too.
         task_id uuid,
+        media_type text NOT NULL,
         created_at timestamptz NOT NULL,
-        PRIMARY KEY (sha256, user_id)
+        UNIQUE NULLS NOT DISTINCT (sha256, user_id, task_id)
     )
     """,
     "CREATE INDEX blob_owners_user ON blob_owners (user_id)",
@@ -120,6 +120,8 @@ BLOBS = (
     CREATE TABLE blob_references (
         task_id uuid NOT NULL REFERENCES tasks (id) ON DELETE CASCADE,
         sha256 bytea NOT NULL REFERENCES blob_uploads (sha256),
+        parent_id uuid,
+        user_id uuid NOT NULL,
         PRIMARY KEY (task_id, sha256)
     )
     """,

@@ -1,0 +1,1 @@
+"""Blobs: storing, reading, and what refers to them."""
