@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 import httpx
 import pytest
@@ -35,7 +35,7 @@ def app_of(world: Any, **changes: Any) -> Any:
 
 def client_of(world: Any, key: str, **changes: Any) -> httpx.AsyncClient:
     return httpx.AsyncClient(
-        transport=httpx.ASGITransport(app=cast("Any", app_of(world, **changes))),
+        transport=httpx.ASGITransport(app=app_of(world, **changes)),
         base_url="http://localhost",
         headers={"authorization": f"Bearer {key}"},
     )
@@ -192,7 +192,7 @@ async def test_a_viewer_reads_and_does_not_write(world: Any, http: httpx.AsyncCl
     app = app_of(world)
     app.state["authenticator"] = Known()
     async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(app=cast("Any", app)), base_url="http://localhost"
+        transport=httpx.ASGITransport(app=app), base_url="http://localhost"
     ) as client:
         assert (await client.put("/api/blobs", content=b"x")).status_code == 403
 
@@ -219,7 +219,7 @@ async def test_a_run_reads_what_it_has_stored_itself_and_no_more(world: Any) -> 
         app = app_of(world)
         app.state["authenticator"] = Known()
         async with httpx.AsyncClient(
-            transport=httpx.ASGITransport(app=cast("Any", app)), base_url="http://localhost"
+            transport=httpx.ASGITransport(app=app), base_url="http://localhost"
         ) as client:
             return (await client.get(f"/api/blobs/{blob}")).status_code
 
