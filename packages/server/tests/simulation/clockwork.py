@@ -22,8 +22,11 @@ class Clockwork:
 
     def at(self, delay: float, action: Action) -> None:
         """Does something in `delay` seconds; what was asked for first happens first."""
+        self.at_moment(self.now + delay, action)
+
+    def at_moment(self, moment: float, action: Action) -> None:
         self._count += 1
-        heapq.heappush(self._due, (self.now + delay, self._count, action))
+        heapq.heappush(self._due, (moment, self._count, action))
 
     def run(self, until: float, *, after_each: Action, is_over: Callable[[], bool]) -> None:
         while self._due and self._due[0][0] <= until and not is_over():
@@ -49,6 +52,7 @@ class Process:
         self.is_alive = True
         self._incarnation = 0
         self._asleep_until = 0.0
+        self._missed: list[Action] = []
 
     def mine(self, action: Action) -> Action:
         """Does it unless the process has died by then; one that sleeps does it when it wakes."""
@@ -57,8 +61,8 @@ class Process:
         def act() -> None:
             if self._incarnation != born:
                 return
-            if self._asleep_until > self.clockwork.now:
-                self.clockwork.at(self._asleep_until - self.clockwork.now, act)
+            if self._missed or self._asleep_until > self.clockwork.now:
+                self._missed.append(act)  # in the order in which it came
                 return
             action()
 
@@ -81,10 +85,18 @@ class Process:
         self.is_alive = False
         self._incarnation += 1
         self._asleep_until = 0.0
+        self._missed.clear()
 
     def sleep(self, seconds: float) -> None:
         """Stopped by the machine: it keeps everything and notices nothing."""
         self._asleep_until = max(self._asleep_until, self.clockwork.now + seconds)
+        self.clockwork.at_moment(self._asleep_until, self._wake)
+
+    def _wake(self) -> None:
+        if self._asleep_until <= self.clockwork.now:
+            missed, self._missed = self._missed, []
+            for action in missed:
+                action()
 
     def restart(self) -> None:
         """Subclasses begin anew here."""
@@ -109,7 +121,7 @@ class Stream:
             if self.is_open:
                 to.later(0.0, lambda: action() if self.is_open else None)
 
-        self.clockwork.at(self._arrival[way] - self.clockwork.now, arrive)
+        self.clockwork.at_moment(self._arrival[way], arrive)
 
     def when_it_ends(self, process: Process, action: Action) -> None:
         self._at_end.append((process, action))
