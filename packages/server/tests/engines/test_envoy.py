@@ -204,7 +204,10 @@ def _plan(directory: Path) -> envoy.Plan:
         http=envoy.Door("127.0.0.1", free_port()),
         https=envoy.Door("127.0.0.1", free_port()),
         api=Address(f"unix:{directory}/api.sock"),
-        control_plane=Address(f"unix:{directory}/control-plane.sock"),
+        control_planes=(
+            Address(f"unix:{directory}/control-plane-1.sock"),
+            Address(f"unix:{directory}/control-plane-2.sock"),
+        ),
         certificate=certificates.prepare(directory / "certs"),
         admin_socket=directory / "admin.sock",
         access_log=directory / "logs" / "access.log",

@@ -3,12 +3,13 @@ needs.
 """
 
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 from orchestra.engines.address import Address, accepts, answers, loopback
 from orchestra.engines.process import Command
 from orchestra.processes.instance import Instance, environment
+from orchestra.processes.planes import PlaneAddress, control_planes
 from orchestra.processes.programs import Program, Step
 
 Work = Callable[[], Awaitable[None]]
@@ -39,16 +40,9 @@ def _processes(instance: Instance) -> list[Program]:
     settings = instance.settings
     needs = ("schema", "nats") if instance.nats else ("schema",)
     door = loopback(settings.http_port)
-    control_plane, api = Address(settings.control_plane_listen), Address(settings.api_listen)
+    api = Address(settings.api_listen)
     return [
-        Program(
-            name="control-plane",
-            command=_python(instance, "control-plane", control_plane),
-            # It speaks gRPC only, and listens once it is ready.
-            is_ready=lambda _: accepts(control_plane),
-            needs=needs,
-            prepares_itself=True,
-        ),
+        *(_control_plane(instance, plane, needs) for plane in control_planes(settings)),
         Program(
             name="api",
             command=_python(instance, "api", api),
@@ -62,6 +56,22 @@ def _processes(instance: Instance) -> list[Program]:
             is_ready=lambda _: answers(door, path="/ready"),
         ),
     ]
+
+
+def _control_plane(instance: Instance, plane: PlaneAddress, needs: tuple[str, ...]) -> Program:
+    address = Address(plane.listen)
+    told = {
+        "ORCHESTRA_CONTROL_PLANE_LISTEN": plane.listen,
+        "ORCHESTRA_CONTROL_PLANE_PROBE_LISTEN": plane.probes,
+    }
+    return Program(
+        name=plane.name,
+        command=_python(instance, "control-plane", address, told),
+        # It speaks gRPC only, and listens once it is ready.
+        is_ready=lambda _: accepts(address),
+        needs=needs,
+        prepares_itself=True,
+    )
 
 
 def _rest(instance: Instance) -> list[Program]:
@@ -108,11 +118,13 @@ def _assistant(instance: Instance) -> Command:
     )
 
 
-def _python(instance: Instance, name: str, listens: Address) -> Command:
+def _python(
+    instance: Instance, name: str, listens: Address, told: Mapping[str, str] | None = None
+) -> Command:
     return Command(
         argv=(sys.executable, "-m", "orchestra.processes", "--on-eof", name),
         directory=Path("/"),
-        environment=environment(instance.settings),
+        environment={**environment(instance.settings), **(told or {})},
         stop_seconds=15.0,
         sockets=listens.socket_files,
     )

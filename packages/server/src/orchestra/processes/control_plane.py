@@ -70,6 +70,7 @@ class ControlPlane:
     outbox: Outbox
     submitter: Submitter
     identity: Identity
+    agents: AgentRpcs
     tasks: TaskRpcs
     health: Any
     server: grpc.aio.Server
@@ -84,6 +85,7 @@ class ControlPlane:
         await self.upkeep.start()
         await self.plane.dispatcher.start()
         await self.presence.start()
+        await self.agents.start()
         self.guard.spawn("presence", self.presence.run())
         self.guard.spawn("system-metrics", self.metrics.run())
         address = _listen(self.server, self.settings.control_plane_listen)
@@ -106,6 +108,7 @@ class ControlPlane:
         await self.presence.close()
         await plane.close()
         await self.tasks.close()
+        await self.agents.close()
         await self.submitter.close()
         await self.outbox.close()
 
@@ -153,6 +156,7 @@ def compose(settings: Settings, database: Database, bus: Bus) -> ControlPlane:
         outbox=outbox,
         submitter=submitter,
         identity=identity,
+        agents=agent_rpcs,
         tasks=task_rpcs,
         health=health,
         server=server,

@@ -10,6 +10,7 @@ from orchestra.engines.envoy import limits
 from orchestra.engines.process import make_directory
 from orchestra.foundation.settings import Settings
 from orchestra.processes import terminal
+from orchestra.processes.planes import control_planes
 
 # Two busy threads fill what our two kinds of upstream can answer on most machines.
 MOST_WORKERS = 4
@@ -42,7 +43,7 @@ def prepare(settings: Settings) -> envoy.Envoy:
         http=http,
         https=https,
         api=Address(settings.api_listen),
-        control_plane=Address(settings.control_plane_listen),
+        control_planes=tuple(Address(plane.listen) for plane in control_planes(settings)),
         certificate=certificates.prepare(settings.data_dir / "certs", names=_names(settings)),
         admin_socket=settings.runtime_dir / "envoy.sock",
         access_log=settings.data_dir / "logs" / "access.log",

@@ -15,6 +15,7 @@ from orchestra.foundation import telemetry
 from orchestra.foundation.errors import NotFound, Unavailable
 from orchestra.foundation.settings import Settings
 from orchestra.processes import health
+from orchestra.processes.planes import control_planes
 
 ASK_SECONDS = 3.0
 
@@ -25,12 +26,11 @@ async def metrics_of(
 ) -> Response[bytes]:
     """Prometheus metrics of `control-plane` or `worker`, to whom `/metrics` is open."""
     await health.check_reader(request)
-    addresses = {
-        "control-plane": settings.control_plane_probe_listen,
-        "worker": settings.worker_listen,
-    }
+    addresses = {plane.name: plane.probes for plane in control_planes(settings)}
+    addresses["worker"] = settings.worker_listen
     if program not in addresses:
-        raise NotFound("There are metrics of `control-plane` and `worker`.")
+        names = " and ".join(f"`{name}`" for name in addresses)
+        raise NotFound(f"There are metrics of {names}.")
     text = await _ask(program, addresses[program])
     return Response(text, headers={"content-type": telemetry.METRICS_CONTENT_TYPE})
 

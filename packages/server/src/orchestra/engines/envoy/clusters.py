@@ -1,6 +1,7 @@
 """The processes behind the gateway: how they are reached, and when one counts as healthy."""
 
 import ipaddress
+from collections.abc import Sequence
 
 from orchestra.engines.address import Address
 from orchestra.engines.envoy.plan import Plan
@@ -20,23 +21,33 @@ def clusters(plan: Plan) -> list[Config]:
     }
     control_plane: Config = {"grpc_health_check": {}}
     return [
-        _cluster("api", plan.api, health_check=api),
-        _cluster("control-plane", plan.control_plane, health_check=control_plane),
+        {**_cluster("api", [plan.api], health_check=api), "lb_policy": "LEAST_REQUEST"},
+        {
+            **_cluster("control-plane", plan.control_planes, health_check=control_plane),
+            # By the agent's id, where a route says so; at random elsewhere.
+            "lb_policy": "MAGLEV",
+            # Of several the living ones are asked, however few they are; a single one always.
+            "common_lb_config": {"healthy_panic_threshold": {"value": _panic(plan)}},
+        },
     ]
 
 
-def _cluster(name: str, upstream: Address, *, health_check: Config) -> Config:
+def _panic(plan: Plan) -> int:
+    """Below this share of healthy upstreams, in percent, all are taken for healthy."""
+    return 0 if len(plan.control_planes) > 1 else 50
+
+
+def _cluster(name: str, upstreams: Sequence[Address], *, health_check: Config) -> Config:
     return {
         "name": name,
-        "type": _discovery(upstream),
+        "type": _discovery(upstreams),
         # A name such as localhost may have an IPv6 address at which nobody listens.
         "dns_lookup_family": "V4_PREFERRED",
-        "lb_policy": "LEAST_REQUEST",
         "connect_timeout": "1s",
         "per_connection_buffer_limit_bytes": STREAM_WINDOW_BYTES,
         "load_assignment": {
             "cluster_name": name,
-            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": _address(upstream)}}]}],
+            "endpoints": [{"lb_endpoints": [_endpoint(upstream) for upstream in upstreams]}],
         },
         "typed_extension_protocol_options": _http2(),
         "health_checks": [_health_check(health_check)],
@@ -44,15 +55,23 @@ def _cluster(name: str, upstream: Address, *, health_check: Config) -> Config:
     }
 
 
-def _discovery(upstream: Address) -> str:
+def _discovery(upstreams: Sequence[Address]) -> str:
     """A name is looked up again and again, since replicas come and go."""
+    return "STRICT_DNS" if any(_is_name(upstream) for upstream in upstreams) else "STATIC"
+
+
+def _is_name(upstream: Address) -> bool:
     if upstream.socket_path:
-        return "STATIC"
+        return False
     try:
         ipaddress.ip_address(upstream.host_and_port[0])
     except ValueError:
-        return "STRICT_DNS"
-    return "STATIC"
+        return True
+    return False
+
+
+def _endpoint(upstream: Address) -> Config:
+    return {"endpoint": {"address": _address(upstream)}}
 
 
 def _address(upstream: Address) -> Config:

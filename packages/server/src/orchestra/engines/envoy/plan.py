@@ -32,7 +32,7 @@ class Plan:
     http: Door
     https: Door
     api: Address
-    control_plane: Address
+    control_planes: tuple[Address, ...]
     certificate: Certificate
     admin_socket: Path
     access_log: Path

@@ -15,6 +15,9 @@ SUBMIT_MATCHES: tuple[Config, ...] = (
     {"safe_regex": {"regex": "/api/conversations/[^/]+/messages(/.*)?"}},
     {"safe_regex": {"regex": "/api/(workflows|schedules)/[^/]+/runs?"}},
 )
+# What belongs to one agent, and is best kept by one control plane.
+AGENT_STREAMS = (f"{GRPC_PREFIXES[0]}TaskBidirectionalStream", f"{GRPC_PREFIXES[0]}StreamHeartbeat")
+AGENT_HEADER = "orchestra-agent-id"
 # Answers that last as long as somebody listens: feeds, and models while they write.
 STREAM_MATCHES: tuple[Config, ...] = (
     {"path": "/api/events/stream"},
@@ -48,6 +51,7 @@ def route_configuration(plan: Plan, *, response_headers: Config) -> Config:
 def _routes(plan: Plan) -> list[Config]:
     return [
         {"match": {"path": ASSIGN_TASK}, "route": {**_agents(), **on_route(plan.submits)}},
+        *({"match": {"path": path}, "route": _agent_stream()} for path in AGENT_STREAMS),
         *({"match": {"prefix": prefix}, "route": _agents()} for prefix in GRPC_PREFIXES),
         # Of a size of their own, which the api checks before it reads.
         {"match": {"prefix": "/api/blobs"}, "route": _stream()},
@@ -72,6 +76,17 @@ SAFE_RETRIES = f"{RETRIES},reset"
 def _agents() -> Config:
     """An agent's stream has no end of its own; pings on the connection find the dead."""
     return {"cluster": "control-plane", "timeout": "0s", "idle_timeout": "0s", **_retry(RETRIES)}
+
+
+def _agent_stream() -> Config:
+    """To the control plane that the agent's id leads to, so that its streams meet there; one that
+    is stopping refuses it, and the next is asked.
+    """
+    return {
+        **_agents(),
+        **_retry(f"{RETRIES},unavailable"),
+        "hash_policy": [{"header": {"header_name": AGENT_HEADER}}],
+    }
 
 
 def _stream() -> Config:
@@ -101,7 +116,7 @@ def _retry(retry_on: str) -> Config:
             "num_retries": 10,
             "retry_back_off": {"base_interval": "0.25s", "max_interval": "1s"},
             "retry_host_predicate": [typed(OTHER_HOST, OTHER_HOST_KIND, {})],
-            "host_selection_retry_max_attempts": 3,
+            "host_selection_retry_max_attempts": 5,
         }
     }
 

@@ -3,6 +3,7 @@
 It must not know what a task is; who gives agents work reads the registry.
 """
 
+from orchestra.features.agents.errors import NameTaken
 from orchestra.features.agents.repository import AgentFilter, connected, count_by_status, get, names
 from orchestra.features.agents.service.enrolment import key_check
 from orchestra.features.agents.service.presence import Presence
@@ -22,6 +23,7 @@ __all__ = [
     "AgentStatus",
     "ConnectedAgent",
     "Fault",
+    "NameTaken",
     "Presence",
     "QuarantinePolicy",
     "Registry",

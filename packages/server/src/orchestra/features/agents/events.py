@@ -17,6 +17,8 @@ log = structlog.get_logger(__name__)
 ALL_AGENTS = "events.agent.>"
 # Core NATS, to all control planes: what an agent may do has changed. Who misses it looks anyway.
 STANDING_SUBJECT = "control.standing"
+# Core NATS, to all control planes: heartbeats of agents that are not connected where they came in.
+BEATS_SUBJECT = "control.beats"
 
 
 async def tell_standing(bus: Bus, agent_id: uuid.UUID) -> None:

@@ -13,6 +13,7 @@ from orchestra_protocol import agent_pb2 as pb
 from orchestra.features.agents import events, schemas
 from orchestra.features.agents.repository import AgentFilter
 from orchestra.features.agents.service import registration
+from orchestra.features.agents.service.beats import Forwarder, from_others
 from orchestra.features.agents.service.registry import Registry
 from orchestra.features.agents.types import Agent
 from orchestra.foundation import clock
@@ -56,7 +57,19 @@ class AgentRpcs:
         self._bus = bus
         self._settings = settings
         self._registry = registry
+        self._forwarder = Forwarder(bus)
         self._system_metrics = system_metrics
+
+    async def start(self) -> None:
+        """Hears the heartbeats that other control planes got in its stead."""
+        await self._bus.listen(events.BEATS_SUBJECT, self._on_beats)
+
+    async def close(self) -> None:
+        await self._forwarder.close()
+
+    async def _on_beats(self, message: Msg) -> None:
+        for beat in from_others(message):
+            self._registry.beat(as_id(beat.agent_id), beat)
 
     async def RegisterAgent(  # noqa: N802 - the wire's name
         self, request: pb.RegisterAgentRequest, context: Context
@@ -86,7 +99,8 @@ class AgentRpcs:
             if agent_id != allowed:
                 async with self._database.transaction() as tx:
                     allowed = (await registration.owned(tx, actor, agent_id)).id
-            self._registry.beat(agent_id, message)
+            if not self._registry.beat(agent_id, message):
+                self._forwarder.send(message)
             yield pb.HeartbeatResponse(sequence=message.sequence, timestamp=_now())
 
     async def ListAgents(  # noqa: N802 - the wire's name

@@ -156,9 +156,12 @@ async def connected(
 
 async def save_states(
     tx: Transaction, states: Sequence[LiveState], *, control_plane_id: str
-) -> None:
-    """Writes what this control plane knows of its agents; counters only of those that moved on."""
-    await tx.execute(
+) -> set[AgentId]:
+    """Writes what this control plane knows of its agents; returns those that are another's now.
+
+    Of these only the counters are written.
+    """
+    rows = await tx.fetch(
         """
         WITH locked AS MATERIALIZED (
             SELECT id FROM agents WHERE id = ANY($1::uuid[]) ORDER BY id FOR NO KEY UPDATE
@@ -183,7 +186,7 @@ async def save_states(
                 failed, busy, health) USING (id)
             JOIN agents AS owner USING (id)
         ) AS given
-        WHERE agents.id = given.id
+        WHERE agents.id = given.id RETURNING agents.id, ours
         """,
         [state.id for state in states],
         [state.status for state in states],
@@ -198,6 +201,7 @@ async def save_states(
         [state.busy_seconds for state in states],
         [state.health for state in states],
     )
+    return {AgentId(row["id"]) for row in rows if not row["ours"]}
 
 
 async def abandon_silent(tx: Transaction, *, after_seconds: float, limit: int) -> list[AgentId]:

@@ -13,7 +13,7 @@ from nats.aio.msg import Msg
 from orchestra.features.agents import events, repository
 from orchestra.features.agents.service import quarantine
 from orchestra.features.agents.service.registry import ConnectedAgent, Registry
-from orchestra.features.agents.types import AgentStatus, LiveState, Standing
+from orchestra.features.agents.types import AgentId, AgentStatus, LiveState, Standing
 from orchestra.foundation import clock
 from orchestra.foundation.concurrency import forever
 from orchestra.foundation.database import Database
@@ -64,19 +64,25 @@ class Presence:
         self._registry.check_health()
         await self._read_standings()
         states: list[LiveState] = []
-        messages: list[Message] = []
+        messages: dict[AgentId, list[Message]] = {}
         for agent in self._registry.take_left():
-            messages.append(events.status_changed(agent.view(AgentStatus.OFFLINE, "disconnected")))
+            gone = events.status_changed(agent.view(AgentStatus.OFFLINE, "disconnected"))
+            messages[agent.id] = [gone]
             states.append(agent.take_state(AgentStatus.OFFLINE, "disconnected"))
         due = self._due()
         for agent in due:
-            messages.extend(_announcements(agent))
+            messages[agent.id] = _announcements(agent)
             states.append(agent.take_state(agent.status, agent.reason))
-        if states:
-            async with self._database.transaction() as tx:
-                await repository.save_states(tx, states, control_plane_id=self._control_plane_id)
+        for agent_id in await self._save(states):
+            del messages[agent_id]  # how it is now, its other control plane says
         await self._note_well([agent for agent in due if agent.did_well])
-        await self._bus.publish_soon(*messages)
+        await self._bus.publish_soon(*itertools.chain.from_iterable(messages.values()))
+
+    async def _save(self, states: list[LiveState]) -> set[AgentId]:
+        if not states:
+            return set()
+        async with self._database.transaction() as tx:
+            return await repository.save_states(tx, states, control_plane_id=self._control_plane_id)
 
     async def _step(self) -> float:
         await self.look()

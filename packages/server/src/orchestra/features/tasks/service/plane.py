@@ -30,6 +30,7 @@ from orchestra.features.tasks.service.commands import Commander
 from orchestra.features.tasks.service.dispatch import Dispatcher
 from orchestra.features.tasks.service.ending import Ended, Ending, lost
 from orchestra.features.tasks.service.keeping import Keeper
+from orchestra.features.tasks.service.moving import check_free_elsewhere
 from orchestra.features.tasks.service.receiving import Receiver
 from orchestra.features.tasks.service.resuming import kept_of
 from orchestra.features.tasks.service.run import Run
@@ -40,7 +41,7 @@ from orchestra.foundation import clock
 from orchestra.foundation.auth import Actor
 from orchestra.foundation.concurrency import Guard
 from orchestra.foundation.database import Database
-from orchestra.foundation.errors import Conflict, NotFound, OrchestraError
+from orchestra.foundation.errors import Conflict, NotFound, OrchestraError, Unavailable
 from orchestra.foundation.messaging import Bus, Message
 from orchestra.foundation.settings import Settings
 
@@ -127,7 +128,12 @@ class Plane:
         async with self.database.transaction() as tx:
             record = await agents.owned(tx, actor, agent_id)
         async with self._attaching[agent_id]:
+            if self.is_stopping:
+                raise Unavailable("This control plane stops; connect again.")
             self.registry.check_free(record.id, hello.instance_id)
+            await check_free_elsewhere(
+                self.bus, record, instance_id=hello.instance_id, control_plane_id=self.id
+            )
             if (former := self.sessions.get(agent_id)) is not None:
                 await self.detach(former, Conflict("The agent has connected again."))
             notice = events.AttachedNotice(agent_id, self.id)

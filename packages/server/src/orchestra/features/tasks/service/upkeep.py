@@ -10,6 +10,7 @@ from orchestra.features.identity import REVOKED
 from orchestra.features.tasks import events
 from orchestra.features.tasks.repository import leases
 from orchestra.features.tasks.repository.leases import TextSoFar
+from orchestra.features.tasks.service import moving
 from orchestra.features.tasks.service.ending import Ending, lost
 from orchestra.features.tasks.service.plane import TOKEN_SECONDS, Plane
 from orchestra.features.tasks.service.run import Run
@@ -36,6 +37,7 @@ class Upkeep:
         await plane.bus.listen(events.WAKE_SUBJECT, self._on_wake)
         await plane.bus.listen(events.RUN_SUBJECT, self._on_run)
         await plane.bus.listen(events.ATTACHED_SUBJECT, self._on_attached)
+        await plane.bus.listen(f"{moving.SUBJECT}.{plane.id}", self._on_question)
         await plane.bus.listen(REVOKED, self._on_revoked)
         plane.bus.on_reconnect(self._save_all)
         self._guard.spawn("run-timers", forever("run timers", self._look))
@@ -143,6 +145,9 @@ class Upkeep:
         for session in list(self._plane.sessions.values()):
             if str(session.actor.user_id) == user_id:
                 await self._plane.detach(session, Unavailable("Connect again."))
+
+    async def _on_question(self, message: Msg) -> None:
+        await moving.answer(self._plane.registry, message)
 
     async def _on_attached(self, message: Msg) -> None:
         try:
