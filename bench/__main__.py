@@ -1,6 +1,6 @@
 """`python -m bench [NAME…]`: runs the benchmarks beside their peers and writes RESULTS.md.
 
-Without a name all run, which takes some four minutes. With names, or with --smoke, the result is
+Without a name all run, which takes some fifteen minutes. With names, or with --smoke, the result is
 only printed: RESULTS.md always comes from one complete run.
 """
 
@@ -9,18 +9,40 @@ import contextlib
 import shlex
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from bench import dispatch, feeds, first_token, idle, machine, programs, report, throughput
+from bench import (
+    agents,
+    dispatch,
+    feeds,
+    first_token,
+    idle,
+    machine,
+    overload,
+    programs,
+    recovery,
+    report,
+    report_fleet,
+    throughput,
+)
 from bench.peers.celery_redis import CeleryRedis
+from bench.peers.dbos_postgres import Dbos
+from bench.peers.pgqueuer_postgres import Pgqueuer
+from bench.peers.procrastinate_postgres import Procrastinate
 from bench.peers.taskiq_nats import TaskiqNats
+from bench.peers.temporal_server import Temporal
 from bench.product import Product, ProductTasks, temporary_directory
 from bench.report import Section
 from bench.systems import System
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
-NAMES = ("dispatch", "throughput", "first_token", "feeds", "idle")
+BESIDE_PEERS = ("dispatch", "throughput")
+ALONE = ("first_token", "feeds", "idle")
+FLEET = ("recovery", "overload", "agents")
+NAMES = (*BESIDE_PEERS, *ALONE, *FLEET)
+
+Benchmarks = Mapping[str, Callable[[], Section]]
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -55,40 +77,70 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(directory: Path, chosen: Sequence[str], *, rounds: int, smoke: bool) -> list[Section]:
-    product = Product(directory)
+    sections: list[Section] = []
+    if set(chosen) & {*BESIDE_PEERS, *ALONE}:
+        with _started(directory / "one") as product:
+            sections += _beside_peers(product, directory, chosen, rounds=rounds, smoke=smoke)
+            sections += _each(chosen, _alone(product, rounds=rounds, smoke=smoke))
+    if set(chosen) & set(FLEET):
+        # Ten thousand agents and a backlog would be the others' load, so they have their own.
+        with _started(directory / "two", ORCHESTRA_HEARTBEAT_SECONDS="5") as product:
+            sections += _each(chosen, _fleet(product, directory, rounds=rounds, smoke=smoke))
+    return sections
+
+
+def _alone(product: Product, *, rounds: int, smoke: bool) -> Benchmarks:
+    return {
+        "first_token": lambda: report.first_token(first_token.measure(product, rounds=rounds)),
+        "feeds": lambda: report.feeds(feeds.measure(product, feeds=500 if smoke else 5_000)),
+        "idle": lambda: report.idle(idle.measure(product)),
+    }
+
+
+def _fleet(product: Product, directory: Path, *, rounds: int, smoke: bool) -> Benchmarks:
+    batches, tasks, count = (1, 20, 200) if smoke else (5, 150, 10_000)
+    return {
+        "recovery": lambda: report_fleet.recovery(
+            recovery.measure(product, directory, batches=batches)
+        ),
+        "overload": lambda: report_fleet.overload(
+            overload.measure(product, directory, rounds=min(rounds, 3), tasks=tasks)
+        ),
+        "agents": lambda: report_fleet.agents(agents.measure(product, directory, count=count)),
+    }
+
+
+def _each(chosen: Sequence[str], benchmarks: Benchmarks) -> Iterator[Section]:
+    for name, run in benchmarks.items():
+        if name in chosen:
+            say(name)
+            yield run()
+
+
+@contextlib.contextmanager
+def _started(directory: Path, **settings: str) -> Generator[Product]:
+    directory.mkdir(mode=0o711)
+    product = Product(directory, **settings)
     say(f"the product started in {product.start():.1f} s")
     try:
-        sections = _beside_peers(product, directory, chosen, rounds=rounds, smoke=smoke)
-        alone: dict[str, Callable[[], Section]] = {
-            "first_token": lambda: report.first_token(first_token.measure(product, rounds=rounds)),
-            "feeds": lambda: report.feeds(feeds.measure(product, feeds=500 if smoke else 5_000)),
-            "idle": lambda: report.idle(idle.measure(product)),
-        }
-        for name, run in alone.items():
-            if name in chosen:
-                say(name)
-                sections.append(run())
+        yield product
     finally:
         product.stop()
-    return sections
 
 
 def _beside_peers(
     product: Product, directory: Path, chosen: Sequence[str], *, rounds: int, smoke: bool
 ) -> list[Section]:
     """The task systems all run at the same time, idle while it is another's turn."""
-    if not {"dispatch", "throughput"} & set(chosen):
+    if not set(BESIDE_PEERS) & set(chosen):
         return []
     sections: list[Section] = []
     with contextlib.ExitStack() as stack:
         systems: list[System] = []
-        for make in (
-            lambda: ProductTasks(product, directory),
-            lambda: CeleryRedis(directory),
-            lambda: TaskiqNats(directory),
-        ):
+        for make in _systems(product, directory):
             systems.append(make())
             stack.callback(systems[-1].stop)
+            systems[-1].rest()
         ours = systems[0].name
         if "dispatch" in chosen:
             say("dispatch")
@@ -101,6 +153,20 @@ def _beside_peers(
             costs = throughput.measure(systems, rounds=rounds, tasks=tasks, disk=directory)
             sections.append(report.throughput(costs, ours=ours))
     return sections
+
+
+def _systems(product: Product, directory: Path) -> Sequence[Callable[[], System]]:
+    """Ours first."""
+    return (
+        lambda: ProductTasks(product, directory),
+        lambda: CeleryRedis(directory),
+        lambda: TaskiqNats(directory),
+        lambda: Pgqueuer(directory, batch=100, most=None),
+        lambda: Pgqueuer(directory, batch=4, most=8),
+        lambda: Procrastinate(directory),
+        lambda: Dbos(directory),
+        lambda: Temporal(directory),
+    )
 
 
 def say(message: str) -> None:

@@ -24,8 +24,9 @@ SETTINGS = {"ORCHESTRA_FEED_MAX_PER_CALLER": "20000", "ORCHESTRA_LOG_LEVEL": "wa
 class Product:
     """One instance in a temporary directory; `start` and `stop` may be repeated."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, **settings: str) -> None:
         self.directory = directory
+        self._settings = {**SETTINGS, **settings}
         self.data = directory / "data"
         self.url = f"http://127.0.0.1:{programs.free_port()}"
         self._https_port = programs.free_port()
@@ -39,7 +40,7 @@ class Product:
         log.unlink(missing_ok=True)
         began = time.monotonic()
         command = [str(programs.BIN / "orchestra"), "up", "--json", "--data-dir", str(self.data)]
-        self._supervisor = programs.start([*command, *ports], log=log, environment=SETTINGS)
+        self._supervisor = programs.start([*command, *ports], log=log, environment=self._settings)
         self._supervisor.wait_until(lambda: _says_ready(log), seconds=START_SECONDS)
         return time.monotonic() - began
 
@@ -67,6 +68,22 @@ class Product:
         """`runtime.json`: process ids, ports, addresses."""
         return json.loads((self.data / "runtime.json").read_bytes())
 
+    def agent_environment(self) -> dict[str, str]:
+        """What an agent has to know to connect here."""
+        return {
+            "ORCHESTRA_URL": self.url,
+            "ORCHESTRA_KEY_FILE": str(self.data / "keys" / "local.key"),
+        }
+
+    def count_agents(self, capability: str) -> int:
+        """Those that can take a task, or are at work."""
+        path = f"/api/agents?capability={capability}&limit=100"
+        items = self.api().request("GET", path)["items"]
+        return sum(item["status"] in {"online", "busy"} for item in items)
+
+    def has_agent(self, capability: str) -> bool:
+        return self.count_agents(capability) > 0
+
     def parts(self) -> dict[str, int]:
         """The process id of each program of the instance; the supervisor only watches them."""
         return {item["name"]: int(item["pid"]) for item in self.record()["processes"]}
@@ -85,13 +102,9 @@ class ProductTasks(Steady):
         self._agent = programs.start(
             [sys.executable, "-m", "bench.agent"],
             log=directory / "agent.log",
-            environment={
-                ENVIRONMENT: str(self.ledger.path),
-                "ORCHESTRA_URL": product.url,
-                "ORCHESTRA_KEY_FILE": str(product.data / "keys" / "local.key"),
-            },
+            environment={ENVIRONMENT: str(self.ledger.path), **product.agent_environment()},
         )
-        self._agent.wait_until(self._is_connected, seconds=30)
+        self._agent.wait_until(lambda: product.has_agent(CAPABILITY), seconds=30)
 
     @property
     def parts(self) -> Mapping[str, int]:
@@ -120,10 +133,6 @@ class ProductTasks(Steady):
     def _some(self, state: str) -> bool:
         path = f"/api/tasks?capability={CAPABILITY}&state={state}&limit=1"
         return bool(self._api.request("GET", path)["items"])
-
-    def _is_connected(self) -> bool:
-        agents = self._api.request("GET", f"/api/agents?capability={CAPABILITY}")["items"]
-        return any(item["status"] == "online" for item in agents)
 
 
 def temporary_directory() -> tempfile.TemporaryDirectory[str]:

@@ -1,0 +1,140 @@
+"""What ten thousand connected agents cost, beside a naive server, and how soon they are back.
+
+They come through the gateway, as agents do; memory is the growth of every program that holds
+something for them (gateway, control plane), heartbeats are what all programs of the instance use
+beyond idling.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import machine, programs
+from bench.fleet import KEY_VARIABLE
+from bench.product import Product
+from bench.programs import Program
+
+BEAT_SECONDS = 5.0
+SETTLE_SECONDS = 5.0
+MEASURE_SECONDS = 15.0
+PATIENCE_SECONDS = 300.0
+HOLDERS = ("control-plane", "gateway")
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A server with its agents: seconds to attach all, memory of each, CPU of their heartbeats."""
+
+    attach_seconds: float
+    bytes_by_program: Mapping[str, float]  # for each agent
+    beat_percent: float  # of one core, for all
+
+    @property
+    def kib_per_agent(self) -> float:
+        return sum(self.bytes_by_program.values()) / 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Agents:
+    """Ours and the naive server's; seconds until all were attached again after kill -9."""
+
+    count: int
+    ours: Held
+    naive: Held
+    back_seconds: float
+
+
+def measure(product: Product, directory: Path, *, count: int) -> Agents:
+    """The naive server goes first and is gone when ours begins."""
+    naive = _naive(directory, count)
+    parts = product.parts()
+    with _Generator(directory, product.url, product.key, count=count) as fleet:
+        ours = _hold(
+            {name: parts[name] for name in HOLDERS}, parts.values(), fleet=fleet, count=count
+        )
+        killed = time.monotonic_ns()
+        os.kill(parts["control-plane"], signal.SIGKILL)
+        back = (fleet.wait_attached(2) - killed) / 1e9
+    return Agents(count, ours, naive, back)
+
+
+def _naive(directory: Path, count: int) -> Held:
+    port = programs.free_port()
+    server = programs.start(
+        [sys.executable, "-m", "bench.peers.naive_grpc", str(port)], log=directory / "naive.log"
+    )
+    try:
+        server.wait_until(lambda: programs.listens(port), seconds=30)
+        with _Generator(directory, f"http://127.0.0.1:{port}", "none", count=count) as fleet:
+            return _hold({"server": server.pid}, [server.pid], fleet=fleet, count=count)
+    finally:
+        server.stop()
+
+
+def _hold(
+    holders: Mapping[str, int], everything: Collection[int], *, fleet: "_Generator", count: int
+) -> Held:
+    before = {name: machine.resident_bytes(pid) for name, pid in holders.items()}
+    idle = _percent(everything)
+    began = time.monotonic_ns()
+    fleet.go()
+    attached = (fleet.wait_attached(1) - began) / 1e9
+    time.sleep(SETTLE_SECONDS)
+    used = _percent(everything) - idle
+    grown = {
+        name: (machine.resident_bytes(pid) - before[name]) / count for name, pid in holders.items()
+    }
+    return Held(attached, grown, used)
+
+
+def _percent(pids: Collection[int]) -> float:
+    """Of one core, over some seconds."""
+    before, began = machine.cpu_seconds(pids), time.monotonic()
+    time.sleep(MEASURE_SECONDS)
+    return 100 * (machine.cpu_seconds(pids) - before) / (time.monotonic() - began)
+
+
+class _Generator:
+    """The agents, in a process of their own on the core of the load."""
+
+    def __init__(self, directory: Path, url: str, key: str, *, count: int) -> None:
+        self._log = directory / f"fleet-{url.rpartition(':')[2]}.log"
+        self._out = self._log.with_suffix(".out")
+        address = url.removeprefix("http://")
+        self._argv = [sys.executable, "-m", "bench.fleet", address, str(count), str(BEAT_SECONDS)]
+        self._environment = {**os.environ, KEY_VARIABLE: key}
+        self._program: Program | None = None
+
+    def __enter__(self) -> "_Generator":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._program is not None:
+            self._program.stop()
+
+    def go(self) -> None:
+        with self._out.open("wb") as output, self._log.open("wb") as errors:
+            process = subprocess.Popen(
+                self._argv,
+                cwd=programs.ROOT,
+                env=self._environment,
+                stdout=output,
+                stderr=errors,
+                start_new_session=True,
+            )
+        self._program = Program(process, self._log)
+
+    def wait_attached(self, times: int) -> int:
+        """When all were attached for that many times, in nanoseconds; before it, waits."""
+        if self._program is None:
+            raise RuntimeError("the fleet has not begun")
+        self._program.wait_until(lambda: len(self._lines()) >= times, seconds=PATIENCE_SECONDS)
+        return int(self._lines()[times - 1])
+
+    def _lines(self) -> Sequence[str]:
+        return self._out.read_text().splitlines()

@@ -1,0 +1,92 @@
+"""The sections about many agents, overload and killed agents."""
+
+from bench.agents import Agents, Held
+from bench.overload import CRITICAL_PER_SECOND, OVERLOAD, PER_SECOND, Overload
+from bench.overload_agent import WORK_SECONDS
+from bench.recovery import Recovery
+from bench.report import Goal, Section
+from bench.statistic import ratio
+
+MOST_BEAT_PERCENT, MOST_MEMORY, MOST_BACK_SECONDS = 5.0, 0.5, 30.0
+MOST_OVERLOAD, MOST_RECOVERY_SECONDS = 2.0, 5.0
+
+
+def overload(result: Overload) -> Section:
+    lines = [
+        f"Critical tasks at {CRITICAL_PER_SECOND:.0f} a second, from submit to done, of which "
+        f"{1e3 * WORK_SECONDS:.0f} ms are work; eight slots can do {PER_SECOND:.0f} a second.",
+        "",
+        "| beside them | p50 ms | p99 ms |",
+        "|---|---|---|",
+        f"| nothing | {result.alone_p50.text()} | {result.alone_p99.text()} |",
+        f"| {OVERLOAD}× as many normal tasks as can be done, {result.normal_submitted:,} in all | "
+        f"{result.loaded_p50.text()} | {result.loaded_p99.text()} |",
+    ]
+    found = ratio(result.loaded_p99, result.alone_p99)
+    goal = Goal(
+        f"p99 of critical tasks at {OVERLOAD}× overload, beside unloaded",
+        f"≤ {MOST_OVERLOAD:g}×",
+        f"{found.text(2)}×",
+        found.median <= MOST_OVERLOAD,
+    )
+    return Section("Critical tasks under overload", "overload", lines, [goal])
+
+
+def agents(result: Agents) -> Section:
+    ours, naive = result.ours, result.naive
+    lines = [
+        f"{result.count:,} agents, each with a connection, a stream and a heartbeat every 5 s:",
+        "",
+        "| server | KiB of memory per agent | heartbeats, % of a core | all attached after, s |",
+        "|---|---|---|---|",
+        _held_row("AI Orchestra", ours),
+        _held_row("naive grpc.aio", naive),
+    ]
+    memory = ours.kib_per_agent / naive.kib_per_agent
+    back = result.back_seconds
+    goals = [
+        Goal(
+            "memory per agent, beside naive grpc.aio",
+            f"≤ {MOST_MEMORY}×",
+            f"{memory:.2f}×",
+            memory <= MOST_MEMORY,
+        ),
+        Goal(
+            "heartbeats",
+            f"≤ {MOST_BEAT_PERCENT:g} % of a core",
+            f"{ours.beat_percent:.1f} %",
+            ours.beat_percent <= MOST_BEAT_PERCENT,
+        ),
+        Goal(
+            "all attached again after kill -9 of the control plane",
+            f"≤ {MOST_BACK_SECONDS:g} s",
+            f"{back:.1f} s",
+            back <= MOST_BACK_SECONDS,
+        ),
+    ]
+    return Section("Many agents", "agents", lines, goals)
+
+
+def _held_row(name: str, held: Held) -> str:
+    programs = ", ".join(
+        f"{program} {size / 1024:.1f}" for program, size in held.bytes_by_program.items()
+    )
+    return (
+        f"| {name} | {held.kib_per_agent:.1f} ({programs}) | {held.beat_percent:.1f} | "
+        f"{held.attach_seconds:.1f} |"
+    )
+
+
+def recovery(result: Recovery) -> Section:
+    p50, p99 = result.share(0.5), result.share(0.99)
+    lines = [
+        f"{len(result.seconds)} agents killed (SIGKILL) at work; until the next attempt has begun "
+        f"on another: p50 {p50:.2f} s, p99 {p99:.2f} s, longest {max(result.seconds):.2f} s."
+    ]
+    goal = Goal(
+        "task of a killed agent runs elsewhere, p99",
+        f"≤ {MOST_RECOVERY_SECONDS:g} s",
+        f"{p99:.2f} s",
+        p99 <= MOST_RECOVERY_SECONDS,
+    )
+    return Section("After the death of an agent", "recovery", lines, [goal])
