@@ -42,6 +42,12 @@ class InputTooLarge(TooLarge):
     code: ClassVar[str] = "input_too_large"
 
 
+class UnknownBlob(InvalidInput):
+    """The value refers to a blob that does not exist, or is somebody else's."""
+
+    code: ClassVar[str] = "unknown_blob"
+
+
 class QueueFull(Unavailable):
     """Too many tasks wait; try again in a moment."""
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from orchestra.features.blobs import Sha256
 from orchestra.features.tasks.repository.rows import FULL, encoded, to_task
 from orchestra.features.tasks.types import Priority, QueueName, Task, TaskId
 from orchestra.foundation.database import Database, Transaction
@@ -33,6 +34,7 @@ class PreparedTask:
     run_at: datetime | None = None
     deadline_seconds: float | None = None
     retry_json: bytes | None = None
+    blobs: Sequence[Sha256] = ()  # that the input refers to
 
 
 # First the shares of the users, in one order, then the tasks in that of their keys: whoever takes

@@ -18,7 +18,7 @@ from orchestra.features.tasks.repository import steps as step_rows
 from orchestra.features.tasks.repository.ending import Locked
 from orchestra.features.tasks.repository.families import Adopted, Parent
 from orchestra.features.tasks.repository.submitting import PreparedTask
-from orchestra.features.tasks.service import values
+from orchestra.features.tasks.service import references, values
 from orchestra.features.tasks.service.announcing import tell
 from orchestra.features.tasks.service.steps import check_name
 from orchestra.features.tasks.service.validation import prepare
@@ -72,6 +72,7 @@ async def _submit(
     lineage = [*parent.lineage, _key(parent.queue, parent.capability, parent.input)]
     prepared = [await _prepare(tx, settings, task, child, lineage) for child in fresh]
     await submitting.insert(tx, prepared)
+    await references.of_inputs(tx, prepared, parent_id=task.id)
     adopted = [
         Adopted(ready.id, child.name, child.detached)
         for ready, child in zip(prepared, fresh, strict=True)

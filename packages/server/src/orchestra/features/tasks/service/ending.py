@@ -15,7 +15,7 @@ from orchestra.features.tasks.events import Subject
 from orchestra.features.tasks.repository import ending as repository
 from orchestra.features.tasks.repository import fairness, families
 from orchestra.features.tasks.repository.ending import SUSPENDED, Change, Locked
-from orchestra.features.tasks.service import poison, retrying
+from orchestra.features.tasks.service import poison, references, retrying
 from orchestra.features.tasks.service.announcing import tell
 from orchestra.features.tasks.service.lifecycle import step
 from orchestra.features.tasks.types import (
@@ -107,7 +107,7 @@ async def end_all(
     busy = await _busy(tx, locked)
     outcomes: list[Ended | Exception] = []
     decided: list[_Decided] = []
-    for given in endings:
+    for given in await _kept(tx, endings, locked):
         ending = _stands_down(given, locked, busy)
         outcome = _decide(ending, locked.get(ending.task_id), poison_attempts)
         if isinstance(outcome, _Decided):
@@ -124,6 +124,37 @@ async def end_all(
         tx.after_commit(lambda: _tell(bus, decided))
     await _audit(tx, endings, outcomes)
     return outcomes
+
+
+async def _kept(
+    tx: Transaction, endings: Sequence[Ending], locked: Mapping[TaskId, Locked]
+) -> list[Ending]:
+    """Keeps the blobs of results; a result that refers to what is not there is a failure."""
+    refused = await references.refused(
+        tx,
+        (
+            (ending.task_id, ending.result_json)
+            for ending in endings
+            if ending.result_json is not None and _is_present(ending, locked)
+        ),
+    )
+    return [
+        _refused(ending, refused[ending.task_id]) if ending.task_id in refused else ending
+        for ending in endings
+    ]
+
+
+def _is_present(ending: Ending, locked: Mapping[TaskId, Locked]) -> bool:
+    task = locked.get(ending.task_id)
+    return task is not None and task.life.epoch == ending.epoch and not task.life.is_over
+
+
+def _refused(ending: Ending, error: OrchestraError) -> Ending:
+    if ending.result_json is None:
+        return ending
+    trigger = Trigger.FAIL if ending.trigger is Trigger.RESULT else Trigger.GIVE_UP
+    problem = TaskProblem(error.code, f"The result: {error.message}")
+    return replace(ending, trigger=trigger, result_json=None, problem=problem)
 
 
 async def _busy(tx: Transaction, locked: Mapping[TaskId, Locked]) -> set[TaskId]:

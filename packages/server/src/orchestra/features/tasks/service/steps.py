@@ -9,6 +9,7 @@ from orchestra.features.tasks.errors import BadCommand, NameTaken, TooMany
 from orchestra.features.tasks.repository import steps as repository
 from orchestra.features.tasks.repository.claiming import Claim
 from orchestra.features.tasks.repository.steps import Save
+from orchestra.features.tasks.service import references
 from orchestra.features.tasks.service.values import TooDeep, from_value, to_value
 from orchestra.features.tasks.types import Step, StepKind, TaskId
 from orchestra.foundation.database import Database, Transaction
@@ -54,9 +55,11 @@ async def save(
 
     The same name again keeps what is there.
     """
-    kept = await repository.save(tx, saves, most=settings.max_steps)
-    outcomes: dict[TaskId, OrchestraError | None] = dict.fromkeys(kept)
-    for item in saves:
+    refused = await references.refused(tx, [(item.task_id, item.output_json) for item in saves])
+    good = [item for item in saves if item.task_id not in refused]
+    kept = await repository.save(tx, good, most=settings.max_steps)
+    outcomes: dict[TaskId, OrchestraError | None] = {**dict.fromkeys(kept), **refused}
+    for item in good:
         if item.task_id not in kept:
             outcomes[item.task_id] = await _why_not(tx, item)
     return outcomes

@@ -11,6 +11,7 @@ from orchestra.features.tasks import events
 from orchestra.features.tasks.errors import IdempotencyConflict, QueueFull
 from orchestra.features.tasks.repository import submitting
 from orchestra.features.tasks.repository.submitting import PreparedTask
+from orchestra.features.tasks.service import references
 from orchestra.features.tasks.service.announcing import tell
 from orchestra.features.tasks.service.batching import Batcher
 from orchestra.features.tasks.service.validation import prepare
@@ -49,12 +50,13 @@ class Submitter:
         Unavailable.
         """
         prepared = prepare(new, actor.owner, self._settings, wants_finish=tx is not None)
-        if tx is None:
-            await self._check_room(1)
+        if tx is not None:
+            return await self._submit_in(tx, prepared)
+        await self._check_room(1)
+        if not prepared.blobs:
             return await self._batcher.submit(prepared)
-        tasks = await _write(tx, [prepared])
-        tx.after_commit(lambda: self._announce(tasks))
-        return _or_raise(tasks[0])
+        async with self._database.transaction() as own:
+            return await self._submit_in(own, prepared)
 
     async def submit_all(self, actor: Actor, new: Sequence[NewTask]) -> list[Task]:
         """Acknowledges all or none, in one transaction."""
@@ -63,11 +65,18 @@ class Submitter:
         async with self._database.transaction() as tx:
             outcomes = await _write(tx, prepared)
             tasks = [_or_raise(outcome) for outcome in outcomes]
+            await references.of_inputs(tx, _new(tasks, prepared))
         await self._announce(tasks)
         return tasks
 
     async def close(self) -> None:
         await self._batcher.close()
+
+    async def _submit_in(self, tx: Transaction, prepared: PreparedTask) -> Task:
+        tasks = await _write(tx, [prepared])
+        await references.of_inputs(tx, _new(tasks, [prepared]))
+        tx.after_commit(lambda: self._announce(tasks))
+        return _or_raise(tasks[0])
 
     async def _insert(self, prepared: Sequence[PreparedTask]) -> Sequence[Task | Exception]:
         # One statement takes all of them in, so it needs no transaction around it.
@@ -140,6 +149,11 @@ async def _write(
         same = request_hash == item.request_hash
         outcomes.append(task if same else IdempotencyConflict())
     return outcomes
+
+
+def _new(tasks: Sequence[Task | Exception], prepared: Sequence[PreparedTask]) -> list[PreparedTask]:
+    made = {task.id for task in tasks if isinstance(task, Task)}
+    return [item for item in prepared if item.id in made]
 
 
 def _as_task(item: PreparedTask, created: dict[TaskId, datetime]) -> Task:

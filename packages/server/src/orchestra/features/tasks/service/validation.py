@@ -6,6 +6,7 @@ import uuid
 
 import msgspec
 
+from orchestra.features import blobs
 from orchestra.features.tasks.errors import InputTooLarge
 from orchestra.features.tasks.repository.submitting import PreparedTask
 from orchestra.features.tasks.service import retrying
@@ -54,6 +55,7 @@ def prepare(
         run_at=new.run_at,
         deadline_seconds=new.deadline_seconds,
         retry_json=msgspec.json.encode(new.retry) if new.retry else None,
+        blobs=blobs.named_in(input_json),
     )
 
 
