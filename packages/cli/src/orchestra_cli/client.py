@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import Any, cast
 
 import httpx
@@ -96,6 +96,29 @@ class Client:
                     output.note(f"{error.message} Trying again …")
             attempt += 1
             ids.pause(attempt)
+
+    def upload(
+        self, path: str, content: Iterator[bytes], *, size: int | None, media_type: str, sha256: str
+    ) -> Any:
+        """Sends a large body a piece at a time; the decoded answer."""
+        headers = {"content-type": media_type}
+        if size is not None:
+            headers["content-length"] = str(size)
+        query = {"sha256": sha256} if sha256 else {}
+        with _translated(self.url):
+            response = self._http.put(path, content=content, params=query, headers=headers)
+        if response.is_error:
+            raise _error(response)
+        return response.json()
+
+    def download(self, path: str, take: Callable[[bytes], object]) -> None:
+        """Hands a large answer on a piece at a time."""
+        with _translated(self.url), self._http.stream("GET", path) as response:
+            if response.is_error:
+                response.read()
+                raise _error(response)
+            for piece in response.iter_bytes():
+                take(piece)
 
     def _feed(self, path: str, cursor: str | None) -> Iterator[sse.Event]:
         headers = {"accept": "text/event-stream"}

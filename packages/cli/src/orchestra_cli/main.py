@@ -35,6 +35,7 @@ COMMANDS = {
     "chat": Entry("Talk with a model.", is_group=False),
     "task": Entry("Submit tasks to agents and follow them."),
     "schedule": Entry("Submit tasks at a time, or again and again."),
+    "blob": Entry("Store large inputs, and fetch large results."),
     "dead": Entry("See what failed for good, and do it again."),
     "approvals": Entry("See what tasks ask people, and answer."),
     "agent": Entry("Run an agent, or enrol one at an instance."),
