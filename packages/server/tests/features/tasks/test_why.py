@@ -1,0 +1,189 @@
+"""Why a task waits: every code once, from what is so and not from what is likely."""
+
+import uuid
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+from orchestra.features.tasks.service.wording import ordinal, seconds_words
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def http(world: Any, doors: Any) -> AsyncIterator[httpx.AsyncClient]:
+    yield await doors(world.key)
+
+
+async def why(http: httpx.AsyncClient, task: Any) -> dict[str, Any]:
+    answer = await http.get(f"/api/tasks/{task.id}/why")
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+async def run_sql(world: Any, sql: str, *values: Any) -> None:
+    async with world.database.transaction() as tx:
+        await tx.execute(sql, *values)
+
+
+async def test_nobody_can_do_it(world: Any, http: httpx.AsyncClient) -> None:
+    said = await why(http, await world.submit("echo", 1))
+    assert (said["code"], said["message"]) == (
+        "no_agent",
+        "No agent that can do echo is connected.",
+    )
+
+
+async def test_all_are_busy_with_a_place_and_a_time(
+    world: Any, wire: Any, http: httpx.AsyncClient
+) -> None:
+    async with wire(await world.plane(), slots=2) as agent:
+        await agent.connect()
+        tasks = [await world.submit("echo", number) for number in range(5)]
+        assigned = [await agent.assigned() for _ in range(2)]
+        said = await why(http, tasks[4])
+        assert (said["code"], said["parameters"]["position"]) == ("all_busy", 3)
+        assert said["parameters"]["seconds"] is None, "nothing is measured yet"
+        await run_sql(world, "UPDATE agents SET tasks_completed = 4, busy_seconds = 80")
+        said = await why(http, tasks[4])
+        assert said["parameters"]["seconds"] == pytest.approx(30)
+        assert "All 2 are busy" in said["message"]
+        assert "3rd in line, about 30 s" in said["message"]
+        running = await why(http, tasks[0])
+        assert (running["code"], running["parameters"]["agent_name"]) == ("running", "wire")
+        await agent.say(assigned[0], agent.result(1))
+        await world.state(uuid.UUID(assigned[0].task_id), "succeeded")
+        assert (await why(http, tasks[0]))["code"] == "over"
+
+
+async def test_a_slot_is_free(world: Any, wire: Any, http: httpx.AsyncClient) -> None:
+    async with wire(await world.plane(), slots=2) as agent:
+        await agent.connect()
+        await http.post("/api/queues/echo/pause")
+        task = await world.submit("echo", 1)
+        assert (await why(http, task))["code"] == "queue_paused"
+        await run_sql(world, "UPDATE queues SET paused_at = NULL")
+        assert (await why(http, task))["code"] in ("about_to_start", "running")
+
+
+async def test_it_is_for_its_owner_s_agents_only(
+    world: Any, wire: Any, http: httpx.AsyncClient
+) -> None:
+    alice = await world.member("alice")
+    async with wire(await world.plane(), key=alice.key) as agent:
+        await agent.connect()
+        assert (await why(http, await world.submit("echo", 1)))["code"] == "only_owner_agents"
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ("drained_at = now(), reason = 'to be updated'", "agent_draining"),
+        ("quarantined_at = now(), reason = 'has failed 5 times'", "agent_quarantined"),
+        ("status = 'unhealthy'", "no_agent"),
+    ],
+)
+async def test_its_agents_are_out_of_service(
+    world: Any, http: httpx.AsyncClient, change: str, code: str
+) -> None:
+    await run_sql(
+        world,
+        "INSERT INTO agents (id, name, owner_id, capabilities, status, created_at, updated_at)"
+        " VALUES ($1, 'worker', $2, '{echo}', 'online', now(), now())",
+        uuid.uuid4(),
+        world.actor.owner,
+    )
+    await run_sql(world, f"UPDATE agents SET {change}")
+    said = await why(http, await world.submit("echo", 1))
+    assert said["code"] == code
+    assert "worker" in said["message"]
+
+
+async def test_a_limit_is_reached(world: Any, wire: Any, http: httpx.AsyncClient) -> None:
+    body = {"scope": "user", "queue": "echo", "max_running": 1}
+    assert (await http.post("/api/limits", json=body)).status_code == 201
+    async with wire(await world.plane(), slots=5) as agent:
+        await agent.connect()
+        await world.submit("echo", 1)
+        await agent.assigned()
+        said = await why(http, await world.submit("echo", 2))
+    assert said["code"] == "limit_reached"
+    assert said["message"] == "Your limit, 1 at a time, is reached."
+
+
+async def test_a_rate_is_used_up(world: Any, wire: Any, http: httpx.AsyncClient) -> None:
+    body = {"scope": "queue", "queue": "echo", "rate": 1, "per_seconds": 60}
+    assert (await http.post("/api/limits", json=body)).status_code == 201
+    async with wire(await world.plane(), slots=5) as agent:
+        await agent.connect()
+        await world.submit("echo", 1)
+        await agent.assigned(seconds=3)
+        said = await why(http, await world.submit("echo", 2))
+    assert said["code"] == "rate_limited"
+    assert 50 <= said["parameters"]["seconds"] <= 60
+
+
+async def test_it_is_scheduled_or_pauses_before_another_attempt(
+    world: Any, http: httpx.AsyncClient
+) -> None:
+    task = await world.submit("echo", 1)
+    await run_sql(world, "UPDATE tasks SET run_after = now() + interval '30 seconds'")
+    said = await why(http, task)
+    assert (said["code"], said["message"][:20]) == ("scheduled", "It is scheduled for ")
+    await run_sql(world, "UPDATE tasks SET epoch = 3, attempt = 1")
+    said = await why(http, task)
+    assert said["code"] == "retry_pause"
+    assert said["message"].startswith("Attempt 2 of 3 starts in ")
+    await run_sql(world, "UPDATE tasks SET run_after = now() - interval '1 second'")
+    assert (await why(http, task))["code"] == "about_to_start"
+
+
+async def test_it_waits_for_others(world: Any, http: httpx.AsyncClient) -> None:
+    task = await world.submit("echo", 1)
+    approval = uuid.uuid4()
+    await run_sql(
+        world, "UPDATE tasks SET state = 'waiting', wait_names = '{ask,one,two,nap}', epoch = 3"
+    )
+    await run_sql(
+        world,
+        "INSERT INTO approvals (id, task_id, user_id, name, kind, question, data, data_hash,"
+        " state, created_at, expires_at) VALUES ($1, $2, $3, 'ask', 'approve', 'Send it?', '{}',"
+        " 'x', 'open', now(), now() + interval '1 hour')",
+        approval,
+        task.id,
+        task.user_id,
+    )
+    for name, kind in (("ask", "question"), ("one", "child"), ("two", "child"), ("nap", "timer")):
+        await run_sql(
+            world,
+            "INSERT INTO task_steps (task_id, name, kind, epoch, created_at, approval_id, due_at)"
+            " VALUES ($1, $2, $3, 2, now(), $4, now() + interval '1 hour')",
+            task.id,
+            name,
+            kind,
+            approval if kind == "question" else None,
+        )
+    said = await why(http, task)
+    assert (said["code"], said["parameters"]["question"]) == ("waiting_for_approval", "Send it?")
+    await run_sql(world, "UPDATE task_steps SET settled_at = now() WHERE kind = 'question'")
+    said = await why(http, task)
+    assert said["code"] == "waiting_for_children"
+    assert said["message"] == "It waits for 2 child tasks of 4."
+    await run_sql(world, "UPDATE task_steps SET settled_at = now() WHERE kind = 'child'")
+    assert (await why(http, task))["code"] == "waiting_for_timer"
+
+
+async def test_a_foreign_task_is_not_explained(world: Any, doors: Any) -> None:
+    alice = await doors((await world.member("alice")).key)
+    task = await world.submit("echo", 1)
+    assert (await alice.get(f"/api/tasks/{task.id}/why")).status_code == 404
+
+
+def test_numbers_are_said_as_people_say_them() -> None:
+    assert [ordinal(number) for number in (1, 2, 3, 4, 11, 12, 21, 113)] == [
+        *("1st", "2nd", "3rd", "4th", "11th", "12th", "21st", "113th")
+    ]
+    assert [seconds_words(seconds) for seconds in (0.2, 40, 240, 7200, 200_000)] == [
+        *("1 s", "40 s", "4 min", "2 h", "2 d")
+    ]
