@@ -86,7 +86,7 @@ class Stage:
         """Waits for the end of the load and of every task; what does not end, the checker names."""
         self.load.wait()
         with suppress(AssertionError):
-            self.wait(self._is_over, "every task is over", seconds=END_SECONDS)
+            self.wait(self.is_over, "every task is over", seconds=END_SECONDS)
         self.over_at = time.time()
         with suppress(AssertionError):
             self.wait(self.readers.all_done, "readers were shown the end", seconds=15)
@@ -156,7 +156,7 @@ class Stage:
 
     # ---- the eyes -----------------------------------------------------------------------------
 
-    def _is_over(self) -> bool:
+    def is_over(self) -> bool:
         try:
             counts = evidence.counts(self.database_url, self.queue)
         except (OSError, asyncpg.PostgresError, TimeoutError):
