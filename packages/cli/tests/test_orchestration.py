@@ -1,8 +1,10 @@
 """Trees, steps, cancellations and approvals at the terminal."""
 
+import json
+from pathlib import Path
 from typing import Any
 
-from contract_server import Answer, Api, Run
+from contract_server import Answer, Api, Run, frame
 
 ASKED = {
     "id": "a1",
@@ -86,3 +88,21 @@ def test_a_question_wants_words(api: Api, run: Run) -> None:
     assert run("approvals", "answer", "a1", "blue", "--yes").code == 0
     (sent,) = api.sent("POST", "/api/approvals/a1/answer")
     assert sent.body["answer"] == "blue"
+
+
+def test_a_workflow_is_applied_from_a_file_and_run(api: Api, run: Run, tmp_path: Path) -> None:
+    spec = {"nodes": {"a": {"capability": "echo"}}}
+    (tmp_path / "news.json").write_text(json.dumps(spec))
+    made = {"name": "news", "version": 2, "spec": spec, "created_at": "now"}
+    api.on("POST", "/api/workflows", Answer(201, body=made))
+    assert run("workflow", "apply", "news", "@news.json").out == "name     news\nversion  2\n"
+    assert api.sent("POST", "/api/workflows")[0].body == {"name": "news", "spec": spec}
+    api.on("GET", "/api/workflows", Answer(body={"items": [made], "next_cursor": None}))
+    assert run("workflow", "list").out == "news\t2\tnow\n"
+    started = {"task_id": "t1", "name": "news", "version": 2, "state": "waiting"}
+    api.on("POST", "/api/workflows/news/runs", Answer(202, body=started))
+    assert run("workflow", "run", "news", "--input", "{}").out == "t1\n"
+    end = {"state": "succeeded", "result": {"a": 1}, "error": None, "usage": None}
+    api.on("GET", "/api/tasks/t1/events", Answer(frames=[frame("task.finished", end, "3:0")]))
+    assert run("workflow", "run", "news", "--follow").out == '{"a": 1}\n'
+    assert api.sent("POST", "/api/workflows/news/runs")[0].headers["idempotency-key"]

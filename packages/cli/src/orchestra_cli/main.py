@@ -37,6 +37,7 @@ COMMANDS = {
     "schedule": Entry("Submit tasks at a time, or again and again."),
     "blob": Entry("Store large inputs, and fetch large results."),
     "dead": Entry("See what failed for good, and do it again."),
+    "workflow": Entry("Declare workflows and run them."),
     "approvals": Entry("See what tasks ask people, and answer."),
     "agent": Entry("Run an agent, or enrol one at an instance."),
     "agents": Entry("See the agents and let new ones in."),

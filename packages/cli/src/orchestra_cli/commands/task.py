@@ -105,7 +105,7 @@ def submit(
         "POST", "/api/tasks", body=task, idempotency_key=idempotency_key or ids.new_key()
     )
     if follow:
-        _follow(session, submitted["id"])
+        follow_to_end(session, submitted["id"])
     elif session.json:
         output.write_json(submitted)
     else:
@@ -133,7 +133,7 @@ def list_tasks(
 @command(app, "follow")
 def follow_task(session: Session, task_id: TaskId) -> None:
     """Follow a task to its end and print its result."""
-    _follow(session, task_id)
+    follow_to_end(session, task_id)
 
 
 @command(app, "cancel")
@@ -189,7 +189,8 @@ def cancellation(session: Session, task_id: TaskId) -> None:
     output.table(record["items"], STOPPED_COLUMNS)
 
 
-def _follow(session: Session, task_id: str) -> None:
+def follow_to_end(session: Session, task_id: str) -> None:
+    """Shows what a task says until its end, and prints its result; CliError if it has none."""
     from orchestra_cli.follow import Follower, Text, describe  # noqa: PLC0415 - brings httpx
 
     # Text goes to the terminal as it comes; a pipe gets the result only, which repeats it.

@@ -27,6 +27,7 @@ from orchestra.features.providers import rest as providers_rest
 from orchestra.features.schedules import rest as schedules_rest
 from orchestra.features.tasks import Submitter, SystemMetrics, is_current_run, snapshot_source
 from orchestra.features.tasks import rest as tasks_rest
+from orchestra.features.workflows import rest as workflows_rest
 from orchestra.foundation import telemetry, web
 from orchestra.foundation.database import Database
 from orchestra.foundation.errors import OrchestraError
@@ -50,6 +51,7 @@ ROUTES: Sequence[ControllerRouterHandler] = (
     *agents_rest.routes,
     *tasks_rest.routes,
     *schedules_rest.routes,
+    *workflows_rest.routes,
     *chat_rest.routes,
 )
 

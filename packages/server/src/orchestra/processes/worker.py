@@ -16,6 +16,7 @@ from orchestra.features.providers import jobs as providers_jobs
 from orchestra.features.schedules import jobs as schedules_jobs
 from orchestra.features.tasks import FinishDelivery, Submitter
 from orchestra.features.tasks import jobs as tasks_jobs
+from orchestra.features.workflows import jobs as workflows_jobs
 from orchestra.foundation import telemetry
 from orchestra.foundation.concurrency import Guard, forever
 from orchestra.foundation.database import Database
@@ -54,7 +55,11 @@ class Worker:
         self.outbox = Outbox(bus, database)
         self.finishes = FinishDelivery(
             database,
-            [chat_jobs.on_task_finished(self.outbox), schedules_jobs.on_task_finished],
+            [
+                chat_jobs.on_task_finished(self.outbox),
+                schedules_jobs.on_task_finished,
+                workflows_jobs.on_task_finished(self.outbox, bus, settings),
+            ],
             follow=tasks_jobs.follow_ends(self.outbox, bus),
         )
         self.submitter = Submitter(database, bus, settings)

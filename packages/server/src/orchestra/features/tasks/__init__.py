@@ -8,6 +8,14 @@ from orchestra.features.tasks.jobs import FinishDelivery, OnTaskFinished
 from orchestra.features.tasks.repository.reading import TaskFilter
 from orchestra.features.tasks.schemas import TaskRequest
 from orchestra.features.tasks.service.cancelling import cancel
+from orchestra.features.tasks.service.hosting import (
+    conclude,
+    host,
+    is_at_work,
+    outcomes,
+    parent_of,
+    start_children,
+)
 from orchestra.features.tasks.service.metrics import SystemMetrics
 from orchestra.features.tasks.service.plane import Plane
 from orchestra.features.tasks.service.reading import (
@@ -19,10 +27,12 @@ from orchestra.features.tasks.service.reading import (
 )
 from orchestra.features.tasks.service.submit import Submitter
 from orchestra.features.tasks.service.upkeep import Upkeep
-from orchestra.features.tasks.service.validation import prepare
+from orchestra.features.tasks.service.validation import is_capability, prepare
 from orchestra.features.tasks.types import (
+    NewChild,
     NewTask,
     Priority,
+    Step,
     Task,
     TaskId,
     TaskProblem,
@@ -31,13 +41,16 @@ from orchestra.features.tasks.types import (
 )
 
 find_tasks, visible_task, check_task = find, visible, prepare
+host_task, conclude_task, outcomes_of_children = host, conclude, outcomes
 
 __all__ = [
     "FinishDelivery",
+    "NewChild",
     "NewTask",
     "OnTaskFinished",
     "Plane",
     "Priority",
+    "Step",
     "Submitter",
     "SystemMetrics",
     "Task",
@@ -50,9 +63,16 @@ __all__ = [
     "Upkeep",
     "cancel",
     "check_task",
+    "conclude_task",
     "find_tasks",
+    "host_task",
+    "is_at_work",
+    "is_capability",
     "is_current_run",
+    "outcomes_of_children",
+    "parent_of",
     "snapshot_source",
     "snapshots",
+    "start_children",
     "visible_task",
 ]

@@ -96,7 +96,31 @@ APPROVALS = (
     "CREATE INDEX approvals_open ON approvals (expires_at) WHERE state = 'open'",
 )
 
-STATEMENTS: tuple[str, ...] = (*STATES, *TREES, *STEPS, *APPROVALS)
+WORKFLOWS = (
+    # A version never changes, so a run finishes on the one on which it began.
+    """
+    CREATE TABLE workflows (
+        user_id uuid NOT NULL REFERENCES users_v2 (id) ON DELETE CASCADE,
+        name text NOT NULL,
+        version integer NOT NULL,
+        spec jsonb NOT NULL,
+        created_at timestamptz NOT NULL,
+        PRIMARY KEY (user_id, name, version)
+    )
+    """,
+    """
+    CREATE TABLE workflow_runs (
+        task_id uuid PRIMARY KEY REFERENCES tasks (id) ON DELETE CASCADE,
+        user_id uuid NOT NULL,
+        name text NOT NULL,
+        version integer NOT NULL,
+        FOREIGN KEY (user_id, name, version) REFERENCES workflows ON DELETE CASCADE
+    )
+    """,
+    "CREATE INDEX workflow_runs_of ON workflow_runs (user_id, name, task_id DESC)",
+)
+
+STATEMENTS: tuple[str, ...] = (*STATES, *TREES, *STEPS, *APPROVALS, *WORKFLOWS)
 
 
 def upgrade() -> None:

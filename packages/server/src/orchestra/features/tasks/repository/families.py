@@ -1,5 +1,6 @@
 """SQL of parents, children and everything above and below them."""
 
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -72,6 +73,22 @@ async def want_finish(tx: Transaction, task_id: TaskId) -> None:
     )
 
 
+async def make_waiting(tx: Transaction, task_id: TaskId) -> None:
+    """A task that was inserted in this transaction never waits for an agent."""
+    await tx.execute(
+        "UPDATE tasks SET state = 'waiting', queue_deadline = NULL WHERE id = $1", task_id
+    )
+
+
+async def parent_ids(tx: Transaction, ids: Sequence[uuid.UUID]) -> dict[TaskId, TaskId]:
+    """The parent of each of the tasks that has one."""
+    rows = await tx.fetch(
+        "SELECT id, parent_id FROM tasks WHERE id = ANY($1::uuid[]) AND parent_id IS NOT NULL",
+        list(ids),
+    )
+    return {TaskId(row["id"]): TaskId(row["parent_id"]) for row in rows}
+
+
 async def live_parents(tx: Transaction, ids: Sequence[TaskId]) -> set[TaskId]:
     """The parents of these tasks that are not over."""
     rows = await tx.fetch(
@@ -115,7 +132,7 @@ async def note_stop(
 
 
 async def stopping_above(tx: Transaction, ids: Sequence[TaskId]) -> set[TaskId]:
-    """Ancestors that are being cancelled and have no run: they wait for what is below them."""
+    """Ancestors that are being cancelled. Whether their own run is over, their locked rows say."""
     rows = await tx.fetch(
         """
         WITH RECURSIVE above AS (
@@ -126,7 +143,7 @@ async def stopping_above(tx: Transaction, ids: Sequence[TaskId]) -> set[TaskId]:
             WHERE NOT above.detached AND height < $2
         )
         SELECT DISTINCT tasks.id FROM above JOIN tasks USING (id)
-        WHERE tasks.state = 'cancelling' AND tasks.agent_id IS NULL
+        WHERE tasks.state = 'cancelling'
         """,
         list(ids),
         DEEPEST,
@@ -174,12 +191,12 @@ async def busy_below(tx: Transaction, ids: Sequence[TaskId]) -> set[TaskId]:
 
 
 async def stopping_in(tx: Transaction, ids: Sequence[TaskId]) -> set[TaskId]:
-    """Of these tasks and everything below and above them: what is being cancelled without a run."""
+    """Of these tasks and everything below and above them: what is being cancelled."""
     rows = await tx.fetch(
         _BELOW
         + """
         SELECT DISTINCT tasks.id FROM below JOIN tasks USING (id)
-        WHERE tasks.state = 'cancelling' AND tasks.agent_id IS NULL
+        WHERE tasks.state = 'cancelling'
         """,
         list(ids),
         DEEPEST,

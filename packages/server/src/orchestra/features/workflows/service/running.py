@@ -1,0 +1,142 @@
+"""Starts runs, and takes them on from node to node as the tasks of their nodes end."""
+
+import uuid
+from collections.abc import Mapping
+
+import msgspec
+
+from orchestra.features import audit
+from orchestra.features.events import Outbox
+from orchestra.features.tasks import (
+    NewChild,
+    NewTask,
+    Priority,
+    Step,
+    Task,
+    TaskId,
+    TaskProblem,
+    conclude_task,
+    host_task,
+    is_at_work,
+    outcomes_of_children,
+    parent_of,
+    snapshots,
+    start_children,
+    visible_task,
+)
+from orchestra.features.workflows import repository
+from orchestra.features.workflows.errors import BadWorkflow
+from orchestra.features.workflows.service.declaring import get, new_task
+from orchestra.features.workflows.service.planning import NodeEnd, Plan, plan
+from orchestra.features.workflows.types import Spec, Workflow, WorkflowRun
+from orchestra.foundation.auth import SYSTEM, Actor
+from orchestra.foundation.database import Transaction
+from orchestra.foundation.errors import OrchestraError, Unavailable
+from orchestra.foundation.messaging import Bus
+from orchestra.foundation.settings import Settings
+
+
+class Runner:
+    """What runs need of the process around them."""
+
+    def __init__(self, outbox: Outbox, bus: Bus, settings: Settings) -> None:
+        self._outbox, self._bus, self._settings = outbox, bus, settings
+
+    async def start(
+        self, tx: Transaction, actor: Actor, name: str, version: int | None, new: NewTask
+    ) -> tuple[Task, Workflow]:
+        """Starts a run of the newest version, or of that one; the same key again is the same run.
+
+        `new` has the run's input, priority and idempotency key. Raises WorkflowNotFound and what
+        is wrong with a task.
+        """
+        workflow = await get(tx, actor, name, version)
+        task, is_new = await host_task(tx, self._outbox, self._settings, actor, new)
+        if not is_new:
+            begun = await repository.workflow_of_run(tx, task.id)
+            if begun is None:
+                raise BadWorkflow("This idempotency key was used for a task.")
+            workflow = begun
+        else:
+            await repository.add_run(tx, task.id, workflow)
+            await self._go_on(tx, task.id, workflow.spec, task.input, task.priority)
+            await audit.record(
+                tx,
+                actor,
+                "workflow.started",
+                target_kind="workflow",
+                target_id=name,
+                details={"version": workflow.version, "task_id": task.id},
+            )
+        return await visible_task(tx, actor, task.id), workflow
+
+    async def on_task_finished(self, tx: Transaction, task: Task) -> None:
+        """Takes the run on whose node has ended, if it is one; doing it again changes nothing."""
+        run_id = await parent_of(tx, task.id)
+        workflow = await repository.workflow_of_run(tx, run_id) if run_id else None
+        if run_id is None or workflow is None or not await is_at_work(tx, run_id):
+            return
+        run = await visible_task(tx, SYSTEM, run_id)
+        await self._go_on(tx, run_id, workflow.spec, run.input, run.priority)
+
+    async def _go_on(
+        self, tx: Transaction, run_id: TaskId, spec: Spec, given: object, priority: Priority
+    ) -> None:
+        ended = _ends(spec, await outcomes_of_children(tx, run_id))
+        found = plan(spec, given, ended)
+        if found.begin:
+            found = await self._begin(tx, run_id, spec, found, priority)
+        if found.is_over:
+            await conclude_task(tx, self._outbox, self._bus, run_id, self._end(found))
+
+    async def _begin(
+        self, tx: Transaction, run_id: TaskId, spec: Spec, found: Plan, priority: Priority
+    ) -> Plan:
+        """What cannot be begun ends the run, and says why."""
+        new = [
+            NewChild(name=name, task=new_task(spec.nodes[name], given, priority))
+            for name, given in found.begin.items()
+        ]
+        try:
+            async with tx.savepoint():
+                await start_children(tx, self._bus, self._settings, run_id, new)
+        except Unavailable:
+            raise
+        except OrchestraError as error:
+            return Plan(is_over=True, problem=TaskProblem(error.code, error.message))
+        return found
+
+    def _end(self, found: Plan) -> bytes | TaskProblem:
+        if found.problem is not None:
+            return found.problem
+        output = msgspec.json.encode(found.output)
+        if len(output) > self._settings.max_task_result_bytes:
+            said = f"The result has {len(output)} bytes as JSON."
+            return TaskProblem("result_too_large", said)
+        return output
+
+
+async def find_runs(
+    tx: Transaction, actor: Actor, name: str, *, before: uuid.UUID | None, limit: int
+) -> list[WorkflowRun]:
+    """One page of the runs of one of the actor's workflows, and one more; raises NotFound."""
+    await get(tx, actor, name)
+    found = await repository.runs(tx, actor.owner, name, before=before, limit=limit)
+    known = {item.task.id: item.task for item in await snapshots(tx, [run for run, _ in found])}
+    return [
+        WorkflowRun(
+            task_id=run_id,
+            version=version,
+            state=known[TaskId(run_id)].state,
+            created_at=known[TaskId(run_id)].created_at,
+            finished_at=known[TaskId(run_id)].finished_at,
+        )
+        for run_id, version in found
+        if run_id in known
+    ]
+
+
+def _ends(spec: Spec, steps: Mapping[str, Step]) -> dict[str, NodeEnd]:
+    return {
+        name: NodeEnd(step.output, step.error) for name, step in steps.items() if name in spec.nodes
+    }

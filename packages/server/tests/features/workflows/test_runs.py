@@ -1,0 +1,206 @@
+"""Declared workflows from end to end: versions, runs, failures, cancelling, whose they are."""
+
+from typing import Any, cast
+
+import httpx
+import pytest
+from orchestra.features.events import Outbox
+from orchestra.features.identity import Identity
+from orchestra.features.tasks import rest as tasks_rest
+from orchestra.features.workflows import jobs, rest
+from orchestra.foundation.web import create_app
+
+pytestmark = pytest.mark.anyio
+
+PIPELINE = {
+    "nodes": {
+        "fetch": {"capability": "echo", "input": {"$input": "/url"}},
+        "left": {"capability": "echo", "input": {"$node": "fetch"}},
+        "right": {"capability": "echo", "input": ["right", {"$node": "fetch"}], "priority": "low"},
+    },
+    "output": {"both": [{"$node": "left"}, {"$node": "right"}]},
+}
+
+
+@pytest.fixture
+async def doors(world: Any, anyio_backend: str) -> Any:
+    outbox = Outbox(world.bus, world.database)
+    app = create_app(
+        [*rest.routes, *tasks_rest.routes],
+        settings=world.settings,
+        authenticator=Identity(world.database, world.settings),
+        dependencies={
+            "database": world.database,
+            "bus": world.bus,
+            "settings": world.settings,
+            "outbox": outbox,
+            "submitter": world.submitter,
+            "feeds": None,
+        },
+    )
+    await world.worker(jobs.on_task_finished(outbox, world.bus, world.settings))
+
+    def client(key: str) -> httpx.AsyncClient:
+        return httpx.AsyncClient(
+            transport=httpx.ASGITransport(app=cast("Any", app)),
+            base_url="http://localhost",
+            headers={"authorization": f"Bearer {key}"},
+        )
+
+    yield client
+    await outbox.close()
+
+
+@pytest.fixture
+async def http(world: Any, doors: Any) -> Any:
+    async with doors(world.key) as client:
+        yield client
+
+
+async def declare(http: Any, spec: Any = PIPELINE, name: str = "news") -> Any:
+    answer = await http.post("/api/workflows", json={"name": name, "spec": spec})
+    assert answer.status_code in (200, 201), answer.text
+    return answer
+
+
+async def start(http: Any, given: Any, name: str = "news", **more: Any) -> Any:
+    answer = await http.post(f"/api/workflows/{name}/runs", json={"input": given, **more})
+    assert answer.status_code == 202, answer.text
+    return answer.json()
+
+
+async def test_a_run_goes_from_node_to_node_and_ends_with_its_output(
+    world: Any, wire: Any, http: Any
+) -> None:
+    assert (await declare(http)).status_code == 201
+    async with wire(await world.plane()) as agent:
+        await agent.connect()
+        run = await start(http, {"url": "u"}, priority="high")
+        assert (run["state"], run["version"]) == ("waiting", 1)
+        first = await agent.assigned()
+        assert agent.assignment(first).input.string_value == "u"
+        assert agent.assignment(first).parent_id == run["task_id"]
+        await agent.say(first, agent.result(1, "page"))
+        both = [await agent.assigned(), await agent.assigned()]
+        assert {message.priority for message in both} == {2, 0}
+        for message in both:
+            await agent.say(message, agent.result(1, "done"))
+        done = await world.state(run["task_id"], "succeeded")
+    assert done.result == {"both": ["done", "done"]}
+    tree = (await http.get(f"/api/tasks/{run['task_id']}/tree")).json()["items"]
+    assert sorted(node["name"] for node in tree) == ["", "fetch", "left", "right"]
+    shown = (await http.get("/api/workflows/news/runs")).json()["items"]
+    assert [(item["task_id"], item["state"]) for item in shown] == [(run["task_id"], "succeeded")]
+
+
+async def test_a_run_finishes_on_the_version_on_which_it_began(
+    world: Any, wire: Any, http: Any
+) -> None:
+    await declare(http)
+    assert (await declare(http)).status_code == 200, "the same again is no new version"
+    async with wire(await world.plane()) as agent:
+        await agent.connect()
+        old = await start(http, {"url": "u"})
+        changed = {"nodes": {"only": {"capability": "echo"}}}
+        assert (await declare(http, changed)).json()["version"] == 2
+        assert (await start(http, None))["version"] == 2
+        assert (await start(http, {"url": "x"}, version=1))["version"] == 1
+        for _ in range(7):
+            await agent.say(await agent.assigned(), agent.result(1, "x"))
+        done = await world.state(old["task_id"], "succeeded")
+    assert done.result == {"both": ["x", "x"]}
+    listed = (await http.get("/api/workflows")).json()["items"]
+    assert [(item["name"], item["version"]) for item in listed] == [("news", 2)]
+    first = (await http.get("/api/workflows/news", params={"version": 1})).json()
+    assert first["spec"] == PIPELINE
+
+
+async def test_a_failed_node_fails_the_run_and_stops_the_others(
+    world: Any, wire: Any, http: Any
+) -> None:
+    await declare(http, {"nodes": {"a": {"capability": "echo"}, "b": {"capability": "other"}}})
+    async with wire(await world.plane()) as agent:
+        await agent.connect()
+        run = await start(http, None)
+        await agent.say(await agent.assigned(), agent.failure(1, "broken", retryable=False))
+        failed = await world.state(run["task_id"], "failed")
+        assert (failed.error.code, "'a' failed" in failed.error.message) == ("broken", True)
+        tree = (await http.get(f"/api/tasks/{run['task_id']}/tree")).json()["items"]
+        (other,) = [node["id"] for node in tree if node["name"] == "b"]
+        await world.state(other, "cancelled")
+
+
+async def test_a_cancelled_run_begins_nothing_more(world: Any, wire: Any, http: Any) -> None:
+    await declare(http)
+    async with wire(await world.plane()) as agent:
+        await agent.connect()
+        run = await start(http, {"url": "u"})
+        fetch = await agent.assigned()
+        stopped = await http.post(f"/api/tasks/{run['task_id']}/cancel")
+        assert stopped.json()["state"] == "cancelling"
+        await agent.say(fetch, agent.result(1, "after all"))
+        await world.state(run["task_id"], "cancelled")
+        tree = (await http.get(f"/api/tasks/{run['task_id']}/tree")).json()["items"]
+        assert len(tree) == 2
+
+
+async def test_the_same_key_is_the_same_run(http: Any) -> None:
+    await declare(http)
+    key = {"idempotency-key": "click"}
+    body = {"input": {"url": "u"}}
+    url = "/api/workflows/news/runs"
+    first = await http.post(url, json=body, headers=key)
+    again = await http.post(url, json=body, headers=key)
+    other = await http.post(url, json={"input": 2}, headers=key)
+    assert first.json() == again.json()
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency_conflict")
+
+
+async def test_what_cannot_begin_fails_the_run_at_once(world: Any, http: Any) -> None:
+    await declare(http)
+    run = await start(http, {"no": "url"})
+    failed = await world.state(run["task_id"], "failed")
+    assert failed.error.code == "missing_value"
+
+
+async def test_workflows_are_their_owners_own(world: Any, doors: Any, http: Any) -> None:
+    await declare(http)
+    async with doors((await world.member("eve")).key) as stranger:
+        assert (await stranger.get("/api/workflows")).json()["items"] == []
+        for path in ("", "/runs"):
+            assert (await stranger.get(f"/api/workflows/news{path}")).status_code == 404
+        run = await stranger.post("/api/workflows/news/runs", json={"input": 1})
+        assert run.status_code == 404
+        assert (await declare(stranger)).json()["version"] == 1, "names are everybody's own"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"name": "x", "spec": {"nodes": {}}},
+        {"name": "x", "spec": {"nodes": {"a": {"capability": "echo", "unknown": 1}}}},
+        {"name": "no name", "spec": PIPELINE},
+        {"name": "0" * 8 + "-0000-0000-0000-" + "0" * 12, "spec": PIPELINE},
+        {"spec": PIPELINE},
+    ],
+)
+async def test_a_bad_declaration_is_refused(http: Any, body: Any) -> None:
+    answer = await http.post("/api/workflows", json=body)
+    assert answer.status_code == 422, answer.text
+
+
+async def test_lists_are_paged(http: Any) -> None:
+    for name in ("a", "b", "c"):
+        await declare(http, name=name)
+    first = (await http.get("/api/workflows", params={"limit": 2})).json()
+    rest = (await http.get("/api/workflows", params={"cursor": first["next_cursor"]})).json()
+    assert [item["name"] for item in first["items"] + rest["items"]] == ["a", "b", "c"]
+    for _ in range(3):
+        await start(http, {"url": "u"}, name="a")
+    page = (await http.get("/api/workflows/a/runs", params={"limit": 2})).json()
+    more = {"cursor": page["next_cursor"]}
+    last = (await http.get("/api/workflows/a/runs", params=more)).json()
+    assert (len(page["items"]), len(last["items"]), last["next_cursor"]) == (2, 1, None)
+    for version in ("0", str(2**31), "x"):
+        wrong = await http.get("/api/workflows/a", params={"version": version})
+        assert wrong.status_code in (400, 422)
