@@ -1,5 +1,6 @@
 """What the documents tell people to type works when it is typed."""
 
+import json
 import os
 import re
 import subprocess
@@ -7,6 +8,7 @@ import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from e2e.agents import is_online
@@ -133,6 +135,41 @@ def test_the_agent_with_typed_input_finds_titles(product: Product, reader: Path)
     assert found == '{"titles": ["Bees, volume 1", "Bees, volume 2"]}\n'
 
 
+@pytest.mark.parametrize(
+    ("page", "name", "file", "capability"),
+    [
+        ("durable-steps", "durable", "shop.py", "order"),
+        ("child-tasks", "children", "counter.py", "count_all"),
+        ("multi-agent-patterns", "pattern", "desk.py", "ask_desk"),
+    ],
+)
+def test_an_agent_that_lasts_answers_as_shown(
+    product: Product, reader: Path, page: str, name: str, file: str, capability: str
+) -> None:
+    told = snippets(f"docs/how-to/{page}.md")
+    (reader / file).write_text(told[f"{name}-agent"].text)
+    with _typed_in_another_terminal(told[f"{name}-run"], product, reader, capability):
+        assert _type(told[f"{name}-submit"], product, reader) == told[f"{name}-submit"].shown
+
+
+def test_a_letter_is_sent_when_somebody_approves_it(product: Product, reader: Path) -> None:
+    told = snippets("docs/how-to/approvals.md")
+    (reader / "mailer.py").write_text(told["approval-agent"].text)
+    with _typed_in_another_terminal(told["approval-run"], product, reader, "newsletter"):
+        task_id = _type(told["approval-submit"], product, reader).strip()
+        asked: list[dict[str, Any]] = []
+
+        def ask() -> bool:
+            asked.extend(json.loads(product.cli("approvals", "list", "--json").stdout))
+            return any(item["task_id"] == task_id for item in asked)
+
+        wait_until(ask, seconds=30, what="the task asks")
+        found = next(item for item in asked if item["task_id"] == task_id)
+        product.cli("approvals", "approve", found["id"], "--hash", found["data_hash"])
+        followed = product.cli("task", "follow", task_id).stdout
+    assert "sent, as" in followed
+
+
 def test_following_over_sse_and_grpc_is_as_written(product: Product, reader: Path) -> None:
     told = snippets("docs/how-to/follow-a-task.md")
     (reader / "echo.py").write_text(snippets("README.md")["echo-agent"].text)
@@ -161,6 +198,39 @@ def test_a_back_up_is_made_as_written(product: Product, reader: Path) -> None:
     assert (reader / "orchestra-keys.tar.gz").stat().st_mode & 0o777 == 0o600
 
 
+def test_tasks_run_later_and_by_a_schedule(product: Product, reader: Path) -> None:
+    told = snippets("docs/how-to/schedules.md")
+    (reader / "echo.py").write_text(snippets("README.md")["echo-agent"].text)
+    run = Block(None, "bash", "orchestra agent run echo.py", None)
+    with _typed_in_another_terminal(run, product, reader, "echo"):
+        later = _type(told["submit-later"], product, reader).splitlines()[0]
+        follow = Block(None, "bash", f"orchestra task follow {later}", None)
+        assert _type(follow, product, reader) == '{"text": "later"}\n'
+        shown = _type(told["schedule"], product, reader)
+    assert "Europe/Berlin" in shown
+    assert "upcoming" in shown
+
+
+def test_a_dead_letter_is_found_and_done_again(product: Product, reader: Path) -> None:
+    shown = _type(snippets("docs/how-to/dead-letters.md")["dead-letters"], product, reader)
+    assert "deadline" in shown
+    assert re.search(r"^[0-9a-f-]{36}$", shown.splitlines()[-1])
+
+
+def test_a_large_file_goes_to_an_agent_and_comes_back(product: Product, reader: Path) -> None:
+    told = snippets("docs/how-to/large-inputs.md")
+    (reader / "measurer.py").write_text(told["blob-agent"].text)
+    run = Block(None, "bash", "orchestra agent run measurer.py", None)
+    with _typed_in_another_terminal(run, product, reader, "measure"):
+        result = json.loads(_type(told["large-input"], product, reader))
+    assert result["bytes"] == 5_000_000
+    fetch = f"orchestra blob get {result['turned']['$blob']} -o turned.bin"
+    _type(Block(None, "bash", fetch, None), product, reader)
+    assert (reader / "turned.bin").read_bytes()[::-1] == (reader / "large.bin").read_bytes()
+
+
 def test_every_named_snippet_is_typed_by_a_test() -> None:
     typed = set(re.findall(r'"([\w-]+)"\]', Path(__file__).read_text()))
+    parts = ("agent", "run", "submit")
+    typed |= {f"{name}-{part}" for name in ("durable", "children", "pattern") for part in parts}
     assert set(snippets(*documents())) <= typed
