@@ -138,6 +138,9 @@ class Settings:
     max_queued_tasks: int = _setting(
         1_000_000, "tasks that may wait in the whole installation", low=1
     )
+    max_queued_per_queue: int = _setting(
+        1_000_000, "tasks that may wait in one queue that has no bound of its own", low=1
+    )
     max_task_input_bytes: int = _setting(
         1024**2, "size of a task's input as JSON", low=1024, high=8 * 1024**2
     )

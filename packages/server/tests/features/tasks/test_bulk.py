@@ -1,7 +1,6 @@
 """Priorities that change, and one decision about many tasks."""
 
 import uuid
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -15,8 +14,8 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-async def http(world: Any, doors: Any) -> AsyncIterator[httpx.AsyncClient]:
-    yield await doors(world.key)
+async def http(world: Any, doors: Any) -> httpx.AsyncClient:
+    return await doors(world.key)
 
 
 async def states(world: Any) -> dict[str, int]:

@@ -9,6 +9,7 @@ from orchestra.features.tasks import NewTask, Priority
 from orchestra.features.tasks.repository import claiming, fairness
 from orchestra.features.tasks.repository.claiming import Claim, Slot
 from orchestra.features.tasks.service.delayed import Delayed
+from orchestra.features.tasks.types import QueueName
 
 pytestmark = pytest.mark.anyio
 
@@ -26,7 +27,7 @@ async def submit(world: Any, actor: Any, count: int, capability: str = "echo", *
 async def claim(world: Any, count: int = 1, *queues: str, **more: Any) -> list[Claim]:
     return await claiming.claim(
         world.database,
-        queues or ("echo",),
+        [QueueName(queue) for queue in queues or ("echo",)],
         slots=[Slot(NOBODY, "agent")] * count,
         owner=more.get("owner"),
         lease_seconds=30,

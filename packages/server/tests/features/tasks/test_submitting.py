@@ -9,7 +9,7 @@ import pytest
 from nats.js.errors import NotFoundError
 from orchestra.features.tasks import NewTask
 from orchestra.features.tasks.errors import IdempotencyConflict, InputTooLarge, QueueFull
-from orchestra.features.tasks.repository.submitting import count_waiting
+from orchestra.features.tasks.repository.submitting import count_by_queue
 from orchestra.features.tasks.service.submit import Submitter
 from orchestra.features.tasks.types import Priority
 from orchestra.foundation.errors import InvalidInput
@@ -70,7 +70,7 @@ async def test_a_task_of_a_transaction_that_fails_does_not_exist(world: Any) -> 
     with pytest.raises(ZeroDivisionError):
         await submit_and_fail()
     async with world.database.transaction() as tx:
-        assert await count_waiting(tx) == 0
+        assert await count_by_queue(tx) == {}
 
 
 @pytest.mark.parametrize(

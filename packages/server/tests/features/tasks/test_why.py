@@ -1,7 +1,6 @@
 """Why a task waits: every code once, from what is so and not from what is likely."""
 
 import uuid
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -12,8 +11,8 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-async def http(world: Any, doors: Any) -> AsyncIterator[httpx.AsyncClient]:
-    yield await doors(world.key)
+async def http(world: Any, doors: Any) -> httpx.AsyncClient:
+    return await doors(world.key)
 
 
 async def why(http: httpx.AsyncClient, task: Any) -> dict[str, Any]:
@@ -94,7 +93,7 @@ async def test_its_agents_are_out_of_service(
         uuid.uuid4(),
         world.actor.owner,
     )
-    await run_sql(world, f"UPDATE agents SET {change}")
+    await run_sql(world, "UPDATE agents SET " + change)  # noqa: S608 - one of those above
     said = await why(http, await world.submit("echo", 1))
     assert said["code"] == code
     assert "worker" in said["message"]

@@ -152,6 +152,9 @@ async def by_idempotency_key(
     }
 
 
-async def count_waiting(tx: Transaction) -> int:
-    count: int = await tx.fetch_value("SELECT count(*) FROM tasks WHERE state = 'queued'")
-    return count
+async def count_by_queue(tx: Transaction) -> dict[QueueName, int]:
+    """How many tasks wait in each queue, those included that may not run yet."""
+    rows = await tx.fetch(
+        "SELECT queue, count(*) AS count FROM tasks WHERE state = 'queued' GROUP BY queue"
+    )
+    return {QueueName(row["queue"]): row["count"] for row in rows}

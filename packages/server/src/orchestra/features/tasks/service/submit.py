@@ -8,15 +8,15 @@ import msgspec
 import structlog
 
 from orchestra.features.tasks import events
-from orchestra.features.tasks.errors import IdempotencyConflict, QueueFull
+from orchestra.features.tasks.errors import IdempotencyConflict
 from orchestra.features.tasks.repository import submitting
 from orchestra.features.tasks.repository.submitting import PreparedTask
 from orchestra.features.tasks.service import references
 from orchestra.features.tasks.service.announcing import tell
 from orchestra.features.tasks.service.batching import Batcher
+from orchestra.features.tasks.service.room import Room
 from orchestra.features.tasks.service.validation import prepare
 from orchestra.features.tasks.types import NewTask, RetryPolicy, Task, TaskId, TaskState
-from orchestra.foundation import clock
 from orchestra.foundation.auth import Actor
 from orchestra.foundation.database import Database, Transaction
 from orchestra.foundation.errors import Unavailable
@@ -25,7 +25,6 @@ from orchestra.foundation.settings import Settings
 
 log = structlog.get_logger(__name__)
 
-COUNT_EVERY_SECONDS = 2.0
 RETRY_AFTER_SECONDS = 5.0
 FIRST_EPOCH = 1
 
@@ -38,21 +37,20 @@ class Submitter:
         self._bus = bus
         self._settings = settings
         self._batcher = Batcher("submit-tasks", self._insert)
-        self._waiting = 0
-        self._counted_at = float("-inf")
+        self._room = Room(database, settings)
 
     async def submit(self, actor: Actor, new: NewTask, *, tx: Transaction | None = None) -> Task:
         """Acknowledges a task: when this returns, it is committed and will reach its end.
 
         With `tx` it becomes part of that transaction, and its feature is called at the task's end.
         The same idempotency key again returns the same task (`is_repeated`). Raises
-        IdempotencyConflict for another wish under it, InvalidInput, InputTooLarge, QueueFull or
-        Unavailable.
+        IdempotencyConflict for another wish under it, InvalidInput, InputTooLarge, QueueFull,
+        ThisQueueFull or Unavailable.
         """
         prepared = prepare(new, actor.owner, self._settings, wants_finish=tx is not None)
+        await self._room.take({prepared.queue: 1})
         if tx is not None:
             return await self._submit_in(tx, prepared)
-        await self._check_room(1)
         if not prepared.blobs:
             return await self._batcher.submit(prepared)
         async with self._database.transaction() as own:
@@ -61,7 +59,7 @@ class Submitter:
     async def submit_all(self, actor: Actor, new: Sequence[NewTask]) -> list[Task]:
         """Acknowledges all or none, in one transaction."""
         prepared = [prepare(item, actor.owner, self._settings) for item in new]
-        await self._check_room(len(prepared))
+        await self._room.take(Counter(item.queue for item in prepared))
         async with self._database.transaction() as tx:
             outcomes = await _write(tx, prepared)
             tasks = [_or_raise(outcome) for outcome in outcomes]
@@ -94,16 +92,6 @@ class Submitter:
             messages.extend(events.status(subject, task.life))
         await self._bus.publish_soon(*messages)
         await wake_agents(self._bus, new)
-
-    async def _check_room(self, count: int) -> None:
-        """Raises QueueFull when too many wait; counts them every 2 s at most, so roughly."""
-        if clock.monotonic() - self._counted_at > COUNT_EVERY_SECONDS:
-            self._counted_at = clock.monotonic()
-            async with self._database.transaction() as tx:
-                self._waiting = await submitting.count_waiting(tx)
-        if self._waiting + count > self._settings.max_queued_tasks:
-            raise QueueFull(retry_after=RETRY_AFTER_SECONDS)
-        self._waiting += count
 
 
 def permits(tasks: Sequence[Task]) -> list[Message]:
