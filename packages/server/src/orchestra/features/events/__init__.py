@@ -5,10 +5,12 @@ feed that may see it. This package must not know what a task or a conversation i
 """
 
 from orchestra.features.events.errors import TooManyFeeds
+from orchestra.features.events.repository import columns as outbox_columns
+from orchestra.features.events.repository import insert_clause as outbox_clause
 from orchestra.features.events.service.feed import HANDOVER, FeedResponse
 from orchestra.features.events.service.feeds import Feeds
 from orchestra.features.events.service.history import History
-from orchestra.features.events.service.outbox import Outbox
+from orchestra.features.events.service.outbox import Outbox, pack
 from orchestra.features.events.types import (
     METRICS_TOPIC,
     FeedItem,
@@ -38,6 +40,9 @@ __all__ = [
     "TopicSnapshot",
     "agent_topic",
     "event_payload",
+    "outbox_clause",
+    "outbox_columns",
+    "pack",
     "task_topic",
     "task_window",
     "user_topic",

@@ -32,23 +32,41 @@ def row_of(messages: Sequence[Message]) -> tuple[str, str, bytes]:
     return _PACKED, _PACKED, msgspec.msgpack.encode(triples)
 
 
-async def insert_parcels(tx: Transaction, parcels: Sequence[Sequence[Message]]) -> list[int]:
-    """Adds a row for each, in order, and returns their numbers; messages need a `message_id`."""
-    given = [row_of(messages) for messages in parcels]
-    rows = await tx.fetch(
-        """
+def insert_clause(*, first: int, condition: str) -> str:
+    """What writes parcels within a statement of another feature; its RETURNING gives their ids.
+
+    Three arrays, as `columns` makes them, from parameter `first` on.
+    """
+    subject, name, payload = (f"${number}" for number in range(first, first + 3))
+    return f"""
         INSERT INTO outbox (subject, message_id, payload, created_at)
         SELECT subject, message_id, payload, now()
-        FROM unnest($1::text[], $2::text[], $3::bytea[]) WITH ORDINALITY
+        FROM unnest({subject}::text[], {name}::text[], {payload}::bytea[]) WITH ORDINALITY
             AS given (subject, message_id, payload, place)
-        ORDER BY place
+        WHERE {condition} ORDER BY place
         RETURNING id
-        """,
+    """
+
+
+def columns(
+    parcels: Sequence[Sequence[Message]],
+) -> tuple[list[str], list[str], list[bytes]]:
+    """Rows for parcels, column by column."""
+    given = [row_of(messages) for messages in parcels]
+    return (
         [subject for subject, _, _ in given],
         [message_id for _, message_id, _ in given],
         [payload for _, _, payload in given],
     )
+
+
+async def insert_parcels(tx: Transaction, parcels: Sequence[Sequence[Message]]) -> list[int]:
+    """Adds a row for each, in order, and returns their numbers; messages need a `message_id`."""
+    rows = await tx.fetch(_INSERT, *columns(parcels))
     return sorted(row["id"] for row in rows)
+
+
+_INSERT = insert_clause(first=1, condition="true")
 
 
 async def delete_parcels(database: Database, numbers: Sequence[int]) -> None:

@@ -50,13 +50,17 @@ class Outbox:
 
     async def add(self, tx: Transaction, *messages: Message) -> None:
         """Writes the messages with the transaction; after its commit they are sent in order."""
-        parcels = _parcels([_with_id(message) for message in messages])
+        parcels = pack(messages)
         numbers = await repository.insert_parcels(tx, parcels)
         pending = self._open.get(tx)
         if pending is None:
             self._open[tx] = pending = []
             tx.after_commit(lambda: self._committed(tx))
-        pending.extend(map(Parcel, numbers, parcels))
+        pending.extend(_numbered(numbers, parcels))
+
+    def committed(self, numbers: Sequence[int], parcels: Sequence[tuple[Message, ...]]) -> None:
+        """Sends what a statement with `insert_clause` has committed."""
+        self._send(_numbered(sorted(numbers), parcels))
 
     async def relay(self, database: Database | None = None) -> int:
         """Sends a batch of rows that still stand after 2 s, oldest first; returns how many it sent.
@@ -92,9 +96,9 @@ class Outbox:
         await self._guard.stop()
 
     async def _committed(self, tx: Transaction) -> None:
-        self.send(self._open.pop(tx, []))
+        self._send(self._open.pop(tx, []))
 
-    def send(self, parcels: Sequence[Parcel]) -> None:
+    def _send(self, parcels: Sequence[Parcel]) -> None:
         """Sends what is committed, after what waits already; what cannot be sent the relay has."""
         if len(self._waiting) + len(parcels) > MAX_WAITING or not self._bus.is_connected:
             return
@@ -137,17 +141,21 @@ class Outbox:
         ]
 
 
-def _parcels(messages: Sequence[Message]) -> list[tuple[Message, ...]]:
+def pack(messages: Sequence[Message]) -> list[tuple[Message, ...]]:
     """Messages together in as few rows as their size allows."""
     parcels: list[list[Message]] = []
     size = 0
-    for message in messages:
+    for message in map(_with_id, messages):
         size += len(message.payload)
         if not parcels or size > PARCEL_BYTES or len(parcels[-1]) == PARCEL_MESSAGES:
             parcels.append([])
             size = len(message.payload)
         parcels[-1].append(message)
     return [tuple(parcel) for parcel in parcels]
+
+
+def _numbered(numbers: Sequence[int], parcels: Sequence[tuple[Message, ...]]) -> list[Parcel]:
+    return [Parcel(number, messages) for number, messages in zip(numbers, parcels, strict=True)]
 
 
 def _with_id(message: Message) -> Message:

@@ -36,6 +36,14 @@ from orchestra.foundation.messaging import Bus, Message
 POISON_ATTEMPTS = 3
 
 
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """The task as it was when this control plane claimed it."""
+
+    subject: Subject
+    life: Life
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
     """What ends a run or a wait. `sequence` is that of the agent's last event."""
@@ -53,6 +61,7 @@ class Ending:
     reason: str = ""
     text: str | None = None  # what the run has said; None: as last saved
     before: tuple[TaskEvent, ...] = ()  # said before the end and not yet told to readers
+    claimed: Claimed | None = None
 
     @property
     def by_agent(self) -> bool:

@@ -17,6 +17,7 @@ from orchestra.features.tasks.service import faults
 from orchestra.features.tasks.service.batching import Batcher
 from orchestra.features.tasks.service.ending import Ended, Ending, end_all
 from orchestra.features.tasks.service.outcome import not_kept, to_ending
+from orchestra.features.tasks.service.results import end_plain, is_plain
 from orchestra.features.tasks.service.run import Run
 from orchestra.features.tasks.service.session import Session
 from orchestra.foundation.auth import Actor
@@ -29,6 +30,8 @@ from orchestra.foundation.settings import Settings
 log = structlog.get_logger(__name__)
 
 RETRY_SECONDS = 0.2
+# One batch of ends at a time: what comes meanwhile becomes the next, and shares its cost.
+LARGEST_BATCH = 256
 
 SessionOf = Callable[[Run], Session | None]
 OnEnd = Callable[[Run, Ended | None], None]
@@ -55,7 +58,9 @@ class Keeper:
         self._on_end = on_end
         self._guard = Guard()
         self._keeping: dict[Run, asyncio.Task[None]] = {}
-        self._endings: Batcher[Ending, Ended] = Batcher("end-runs", self._end_batch)
+        self._endings: Batcher[Ending, Ended] = Batcher(
+            "end-runs", self._end_batch, largest=LARGEST_BATCH, parallel=1
+        )
 
     def work_on(self, run: Run) -> None:
         """Something of the run is to be kept."""
@@ -180,6 +185,18 @@ class Keeper:
         self._on_end(run, None)
 
     async def _end_batch(self, endings: Sequence[Ending]) -> list[Ended | Exception]:
+        """Results in one statement; the rest, and results that it does not take, one by one."""
+        plain = [ending for ending in endings if is_plain(ending)]
+        ended = await end_plain(self._database, self._outbox, self._bus, plain) if plain else []
+        if ended is None:
+            return await self._decide(endings)
+        others = [ending for ending in endings if not is_plain(ending)]
+        if not others:
+            return [*ended]
+        left, right = iter(ended), iter(await self._decide(others))
+        return [next(left) if is_plain(ending) else next(right) for ending in endings]
+
+    async def _decide(self, endings: Sequence[Ending]) -> list[Ended | Exception]:
         async with self._database.transaction() as tx:
             outcomes = await end_all(
                 tx,

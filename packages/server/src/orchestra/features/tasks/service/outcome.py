@@ -29,6 +29,7 @@ def to_ending(run: Run, final: pb.AgentEvent, *, by: Actor | None, max_result: i
         sequence=final.sequence,
         text=run.text,
         before=tuple(run.next_window()[1]),
+        claimed=run.claimed,
     )
     kind = final.WhichOneof("event")
     if kind == "result":

@@ -28,7 +28,7 @@ from orchestra.features.tasks.service.assignment import (
 )
 from orchestra.features.tasks.service.commands import Commander
 from orchestra.features.tasks.service.dispatch import Dispatcher
-from orchestra.features.tasks.service.ending import Ended, Ending, lost
+from orchestra.features.tasks.service.ending import Claimed, Ended, Ending, lost
 from orchestra.features.tasks.service.keeping import Keeper
 from orchestra.features.tasks.service.moving import check_free_elsewhere
 from orchestra.features.tasks.service.receiving import Receiver
@@ -297,7 +297,8 @@ class Plane:
                 task_id=run.task_id, epoch=run.epoch, trigger=Trigger.GIVE_UP, problem=problem
             )
             return self._not_delivered(run, ending)
-        run.announce(events.status_event(subject_of(claim), life_of(claim)))
+        run.claimed = Claimed(subject_of(claim), life_of(claim))
+        run.announce(events.status_event(run.claimed.subject, run.claimed.life))
         session.assign(run, message, priority=pb.TaskPriority.ValueType(claim.priority))
         return run
 

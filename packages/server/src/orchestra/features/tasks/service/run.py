@@ -13,6 +13,7 @@ from orchestra.features.agents import ConnectedAgent
 from orchestra.features.events import TaskEvent
 from orchestra.features.tasks.errors import SequenceGap
 from orchestra.features.tasks.repository.leases import Lease, TextSoFar
+from orchestra.features.tasks.service.ending import Claimed
 from orchestra.features.tasks.service.values import TooDeep, from_value
 from orchestra.features.tasks.types import TaskId
 from orchestra.foundation import clock
@@ -48,6 +49,7 @@ class Run:
         "agent_id",
         "agent_name",
         "attempt",
+        "claimed",
         "credential_at",
         "epoch",
         "final",
@@ -91,6 +93,7 @@ class Run:
         self._text: list[str] = []
         self._text_size = 0
         self.final: pb.AgentEvent | None = None
+        self.claimed: Claimed | None = None  # if this control plane has claimed it
         self.orphaned_at: float | None = None  # since when its agent has no stream here
         self.grace_seconds = 0.0
         self.is_draining = False
