@@ -8,6 +8,7 @@ from bench.peers import untyped
 
 NAME, QUEUE, APPLICATION = "note", "q", "bench"
 SLOTS = 8
+READY = "the queue is there"
 # The default of 1 s would be half a second of latency and eight tasks a second; this one costs half
 # a core while idle.
 POLL_SECONDS = 0.005
@@ -37,6 +38,7 @@ def main(url: str) -> None:
         polling_interval_sec=POLL_SECONDS,
         on_conflict="always_update",
     )
+    print(READY, flush=True)
     threading.Event().wait()
 
 

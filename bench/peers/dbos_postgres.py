@@ -13,7 +13,7 @@ from pathlib import Path
 from bench import programs
 from bench.ledger import ENVIRONMENT, Ledger
 from bench.peers import untyped
-from bench.peers.dbos_app import NAME, QUEUE
+from bench.peers.dbos_app import NAME, QUEUE, READY
 from bench.peers.postgres import PeerPostgres
 from bench.systems import Limits
 
@@ -38,7 +38,7 @@ class Dbos:
             log=directory / "dbos.log",
             environment={ENVIRONMENT: str(self.ledger.path)},
         )
-        self._worker.wait_until(self._has_schema, seconds=60)
+        self._worker.wait_until(lambda: READY in self._worker.tail(), seconds=60)
         self._client = untyped("dbos").DBOSClient(system_database_url=url)
         sqlalchemy = untyped("sqlalchemy")
         self._engine = sqlalchemy.create_engine(
@@ -76,7 +76,3 @@ class Dbos:
         self._engine.dispose()
         self._worker.stop()
         self._postgres.stop()
-
-    def _has_schema(self) -> bool:
-        found = "SELECT to_regclass('dbos.workflow_status') IS NOT NULL"
-        return bool(self._postgres.run(self._postgres.connection.fetchval(found)))
