@@ -4,11 +4,13 @@
 #   make check     static checks only
 #   make e2e       only the end-to-end tests
 #   make generate  write the generated files again (gRPC stubs, openapi.json, the web's client)
+#   make chaos     break the product on purpose, in every known way; ARGS='--list', ARGS='kill-api --seed 7'
+#   make chaos-short  ten of these, in less than five minutes; part of `make test`
 #   make bench     side by side with peers; writes bench/RESULTS.md
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help up setup setup-dev web check test unit web-test e2e bench generate
+.PHONY: help up setup setup-dev web check test unit web-test e2e chaos chaos-short bench generate
 
 UV_VERSION := 0.13.9
 UV := .venv/bin/uv
@@ -62,6 +64,14 @@ web-test: setup-dev
 e2e: setup-dev web
 	bash scripts/ensure_chromium.sh
 	pytest -q tests/e2e
+
+# Each run ends with a checker that reads only what the run left behind; a seed repeats it.
+chaos: setup-dev
+	cd packages/server/tests && python -m simulation && python -m simulation --planted
+	PYTHONPATH=tests python -m chaos $(ARGS)
+
+chaos-short: setup-dev
+	PYTHONPATH=tests python -m chaos --short $(ARGS)
 
 # In this order: what fails fast stands first; each part ends with a line that says how it went.
 test: check web-test unit e2e

@@ -5,6 +5,7 @@ from repeated attempts. What a task does is said by the `kind` in its input.
 """
 
 import asyncio
+import importlib
 import os
 import time
 from pathlib import Path
@@ -21,10 +22,20 @@ TOKENS, TOKEN_SECONDS = 40, 0.05
 HUGE_TEXT = "x" * 1_000_000
 MEMORY_STEP = 64 * 2**20
 
-if SHIFT:  # before the SDK asks for the time for the first time
-    _real, _real_ns = time.time, time.time_ns
-    time.time = lambda: _real() + SHIFT
-    time.time_ns = lambda: _real_ns() + int(SHIFT * 1e9)
+
+class _WrongClock:
+    """`time` as the SDK sees it. gRPC keeps the machine's: it reckons deadlines by both."""
+
+    monotonic = staticmethod(time.monotonic)
+
+    @staticmethod
+    def time_ns() -> int:
+        return time.time_ns() + int(SHIFT * 1e9)
+
+
+if SHIFT:
+    sdk_clock: Any = importlib.import_module("orchestra_sdk._clock")
+    sdk_clock.time = _WrongClock
 
 agent = Agent(NAME, slots=int(os.environ.get("CHAOS_SLOTS", "8")), grace_seconds=2.0)
 _ledger = Journal(Path(os.environ[LEDGER]))
@@ -83,7 +94,7 @@ def _note(ctx: Context, submission: int) -> None:
         epoch=ctx.epoch,
         attempt=ctx.attempt,
         agent=NAME,
-        at=time.time() - SHIFT,
+        at=time.time(),
     )
     _ledger.write(effect)
 
