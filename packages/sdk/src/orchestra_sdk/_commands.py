@@ -51,6 +51,12 @@ class Commands:
             self._unsent.remove(reply.id)
         on_reply(reply)
 
+    def close(self) -> None:
+        """Let everyone who waits see that the handler has left, and ask nothing more."""
+        self.wake()
+        self._pending.clear()
+        self._unsent.clear()
+
     def wake(self) -> None:
         """Let everyone who waits look at the run again."""
         for _, on_reply in list(self._pending.values()):

@@ -103,7 +103,7 @@ class Outbox:
         """Put the last event of a run in."""
         with self.lock:
             run.sealed = True
-            run.commands.wake()  # the handler has left; what it started beside itself ends, too
+            run.commands.close()
             if run.revoked or run.ended:
                 return
             run.ended = True
