@@ -24,6 +24,7 @@ class Answer:
     status: int = 200
     body: Any = None
     frames: Iterable[str] | None = None
+    headers: dict[str, str] = field(default_factory=dict[str, str])
 
 
 Responder = Callable[[Request], Answer]
@@ -94,6 +95,8 @@ def handler(api: Api) -> type[BaseHTTPRequestHandler]:
                 return
             content = b"" if answer.body is None else json.dumps(answer.body).encode()
             self.send_header("content-length", str(len(content)))
+            for name, value in answer.headers.items():
+                self.send_header(name, value)
             self.end_headers()
             self.wfile.write(content)
 

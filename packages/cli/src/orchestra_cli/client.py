@@ -8,7 +8,7 @@ from typing import Any, cast
 import httpx
 
 from orchestra_cli import ids, output, sse
-from orchestra_cli.errors import CliError, UnavailableError, from_problem
+from orchestra_cli.errors import BusyError, CliError, UnavailableError, from_problem
 from orchestra_cli.target import Target
 
 TIMEOUT = httpx.Timeout(30.0, connect=5.0)
@@ -19,6 +19,8 @@ ATTEMPTS = 4
 SILENT_ATTEMPTS = 3
 # How long a feed is tried again without having heard anything before we give up.
 FEED_PATIENCE_SECONDS = 120.0
+# How long we wait for room in a queue.
+BUSY_PATIENCE_SECONDS = 120.0
 PAGE = 200
 
 _Body = Mapping[str, Any] | None
@@ -52,13 +54,36 @@ class Client:
         """The decoded answer; None when it is empty. Raises CliError with what the server says.
 
         A request that may be repeated (a read, or one with an idempotency key) is tried again
-        while the instance does not answer.
+        while the instance does not answer; any that was refused for want of room, after the time
+        that the instance asks for.
         """
         headers = {"idempotency-key": idempotency_key} if idempotency_key else {}
         repeatable = method in {"GET", "DELETE", "PUT"} or idempotency_key is not None
+        begun = ids.monotonic()
+        while True:
+            try:
+                return self._repeat(method, path, body, query, headers, repeatable=repeatable)
+            except BusyError as error:
+                if ids.monotonic() + error.retry_after > begun + BUSY_PATIENCE_SECONDS:
+                    raise
+                output.note(f"{error.message} Trying again in {error.retry_after:g} s.")
+                ids.wait(error.retry_after)
+
+    def _repeat(
+        self,
+        method: str,
+        path: str,
+        body: _Body,
+        query: Mapping[str, Any] | None,
+        headers: dict[str, str],
+        *,
+        repeatable: bool,
+    ) -> Any:
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 return self._send(method, path, body, query, headers)
+            except BusyError:
+                raise
             except UnavailableError:
                 if not repeatable or attempt == ATTEMPTS:
                     raise
@@ -165,7 +190,15 @@ def _error(response: httpx.Response) -> CliError:
     except json.JSONDecodeError:
         problem = None
     found = cast("dict[str, Any]", problem) if isinstance(problem, dict) else {}
-    return from_problem(response.status_code, found)
+    return from_problem(response.status_code, found, _retry_after(response))
+
+
+def _retry_after(response: httpx.Response) -> float | None:
+    """Seconds; None without one, or for a date, which our server does not send."""
+    try:
+        return max(0.1, float(response.headers["retry-after"]))
+    except (KeyError, ValueError):
+        return None
 
 
 def _is_local(url: str) -> bool:

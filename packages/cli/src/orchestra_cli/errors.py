@@ -45,6 +45,14 @@ class UnavailableError(CliError):
     exit_code = UNAVAILABLE
 
 
+class BusyError(UnavailableError):
+    """The instance has taken nothing of it, and says in how many seconds to come back."""
+
+    def __init__(self, message: str, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
 _BY_STATUS: dict[int, type[CliError]] = {
     401: NotAllowedError,
     403: NotAllowedError,
@@ -56,9 +64,14 @@ _BY_STATUS: dict[int, type[CliError]] = {
 }
 
 
-def from_problem(status: int, problem: dict[str, Any]) -> CliError:
+def from_problem(
+    status: int, problem: dict[str, Any], retry_after: float | None = None
+) -> CliError:
     """The error for an answer with problem details (RFC 9457)."""
     detail = str(problem.get("detail") or problem.get("title") or f"HTTP status {status}")
     fields = [f"{item['field']}: {item['message']}" for item in problem.get("errors") or ()]
     message = "; ".join([detail, *(field for field in fields if field not in detail)])
+    is_busy = status == 429 or problem.get("code") == "queue_full"
+    if is_busy and retry_after is not None:
+        return BusyError(message, retry_after)
     return _BY_STATUS.get(status, CliError)(message)

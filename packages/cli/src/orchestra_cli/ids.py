@@ -20,3 +20,8 @@ def monotonic() -> float:
 def pause(attempt: int) -> None:
     """Waits before attempt `attempt` (1 is the first repetition): full jitter, at most 3 s."""
     time.sleep(_jitter.uniform(0.05, min(3.0, 0.2 * 2**attempt)))
+
+
+def wait(seconds: float) -> None:
+    """Waits as long as the instance has asked for, and a little more by chance."""
+    time.sleep(seconds + _jitter.uniform(0, min(1.0, seconds / 4)))

@@ -34,6 +34,7 @@ class Entry:
 COMMANDS = {
     "chat": Entry("Talk with a model.", is_group=False),
     "task": Entry("Submit tasks to agents and follow them."),
+    "queue": Entry("See queues; pause, bound and limit them; weigh users."),
     "schedule": Entry("Submit tasks at a time, or again and again."),
     "blob": Entry("Store large inputs, and fetch large results."),
     "dead": Entry("See what failed for good, and do it again."),

@@ -10,7 +10,7 @@ import typer
 from orchestra_cli import ids, output, trees
 from orchestra_cli.errors import CliError, UsageError
 from orchestra_cli.inputs import read_json
-from orchestra_cli.session import Session, application, command
+from orchestra_cli.session import Session, application, command, confirm
 
 if TYPE_CHECKING:
     from orchestra_cli.follow import Finished
@@ -52,6 +52,12 @@ class Priority(StrEnum):
     NORMAL = "normal"
     HIGH = "high"
     CRITICAL = "critical"
+
+
+class BulkAction(StrEnum):
+    CANCEL = "cancel"
+    RETRY = "retry"
+    PRIORITY = "priority"
 
 
 @command(app, "submit")
@@ -146,6 +152,63 @@ def cancel(
     body = {"reason": reason} if reason else {}
     task = session.api.request("POST", f"/api/tasks/{task_id}/cancel", body=body)
     session.show(task, {"id": "id", "state": "state"})
+
+
+@command(app, "why")
+def why(session: Session, task_id: TaskId) -> None:
+    """Say why a task does not run, or what it does."""
+    said: dict[str, Any] = session.api.request("GET", f"/api/tasks/{task_id}/why")
+    if session.json:
+        output.write_json(said)
+    else:
+        output.write(f"{said['message']} ({said['code']})\n")
+
+
+@command(app, "priority")
+def priority(
+    session: Session,
+    task_id: TaskId,
+    word: Annotated[Priority, typer.Argument(metavar="PRIORITY", help="Which tasks go first.")],
+) -> None:
+    """Give a task that is not over another priority."""
+    task = session.api.request("PATCH", f"/api/tasks/{task_id}", body={"priority": word.value})
+    session.show(task, {"id": "id", "state": "state", "priority": "priority"})
+
+
+@command(app, "bulk")
+def bulk(
+    session: Session,
+    action: Annotated[BulkAction, typer.Argument(help="What to do with all of them.")],
+    state: Annotated[list[str] | None, typer.Option(help="In this state; may be repeated.")] = None,
+    queue: Annotated[str | None, typer.Option(help="In this queue.")] = None,
+    capability: Annotated[str | None, typer.Option(help="For this capability.")] = None,
+    error: Annotated[str | None, typer.Option(metavar="CODE", help="That failed so.")] = None,
+    of_priority: Annotated[Priority | None, typer.Option(help="With this priority now.")] = None,
+    after: Annotated[str | None, typer.Option(metavar="TIME", help="Made at or after it.")] = None,
+    before: Annotated[str | None, typer.Option(metavar="TIME", help="Made before it.")] = None,
+    to: Annotated[Priority | None, typer.Option(help="With `priority`: the new one.")] = None,
+    reason: Annotated[str, typer.Option(help="Why, for the record.")] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Cancel, retry or move all tasks that a filter means: your own, an administrator's: all."""
+    wanted = {"state": state, "queue": queue, "capability": capability, "error_code": error}
+    wanted |= {"priority": of_priority, "created_after": after, "created_before": before}
+    meant = {name: value for name, value in wanted.items() if value is not None}
+    if not meant:
+        raise UsageError("Say which tasks are meant; see --help.")
+    if (action is BulkAction.PRIORITY) != (to is not None):
+        raise UsageError("--to goes with `priority`, and `priority` needs it.")
+    words = ", ".join(f"{name} {value}" for name, value in meant.items())
+    confirm(f"{action.capitalize()} all tasks with {words}?", yes=yes)
+    body = {"action": action.value, "filter": meant, "priority": to, "reason": reason}
+    total, cursor = 0, None
+    while True:
+        done = session.api.request("POST", "/api/tasks/bulk", body=body | {"cursor": cursor})
+        total, cursor = total + done["changed"], done["next_cursor"]
+        if cursor is None:
+            break
+        output.note(f"{total} …")
+    session.show({"changed": total})
 
 
 @command(app, "tree")
