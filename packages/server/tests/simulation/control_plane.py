@@ -83,7 +83,7 @@ class ControlPlane(Process):
             session.is_welcome = True
         self.sessions[agent.number] = session
         stream.when_it_ends(self, lambda: self._detach(session))
-        self.rows.commit(self, lambda: self.rows.held_by(agent.number), begin)
+        self.rows.transact(self, lambda: self.rows.held_by(agent.number), begin)
 
     def _begin(
         self, agent: Agent, stream: Stream, running: dict[int, int], held: list[tuple[int, int]]
@@ -154,7 +154,7 @@ class ControlPlane(Process):
         self.clockwork.random.shuffle(free)
         for number in free:
             self.reserved[number] = self.reserved.get(number, 0) + 1
-        self.rows.commit(self, lambda: self.rows.claim(free), lambda got: self._hand_out(free, got))
+        self.rows.transact(self, lambda: self.rows.claim(free), lambda got: self._hand_out(free, got))
 
     def _hand_out(self, free: list[int], got: list[Claimed] | Exception) -> None:
         for number in free:
@@ -197,7 +197,7 @@ class ControlPlane(Process):
             self.wake()
 
         def write() -> None:
-            self.rows.commit(
+            self.rows.transact(
                 self, lambda: self.rows.end(task, epoch, outcome, agent=agent.number), judged
             )
 
@@ -215,7 +215,7 @@ class ControlPlane(Process):
             if isinstance(outcome, StaleEpoch | NotAllowed):
                 return  # somebody was quicker
 
-        self.rows.commit(self, lambda: self.rows.end(task, epoch, Trigger.RETRY), done)
+        self.rows.transact(self, lambda: self.rows.end(task, epoch, Trigger.RETRY), done)
 
     # ---- leases -------------------------------------------------------------------------------
 
@@ -223,7 +223,7 @@ class ControlPlane(Process):
         alive = [run for run in self.runs.values() if run.is_ending or run.orphaned_at is None]
         if alive:
             wanted = [(run.task, run.epoch) for run in alive]
-            self.rows.commit(
+            self.rows.transact(
                 self, lambda: self.rows.renew(wanted), lambda kept: self._renewed(alive, kept)
             )
 

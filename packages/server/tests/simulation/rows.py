@@ -57,7 +57,7 @@ class Rows:
         self.away_until = 0.0
         self.refused = 0
 
-    def commit(
+    def transact(
         self, by: Process, work: Callable[[], R], then: Callable[[R | Exception], None]
     ) -> None:
         """Runs `work` as a transaction; a crash of `by` may come before, between or after."""

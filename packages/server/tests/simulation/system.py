@@ -35,7 +35,7 @@ class Worker(Process):
 
     def restart(self) -> None:
         super().restart()
-        self.every(0.5, lambda: self._rows.commit(self, self._rows.overdue, lambda _: None))
+        self.every(0.5, lambda: self._rows.transact(self, self._rows.overdue, lambda _: None))
 
 
 class Submitter(Process):
@@ -61,10 +61,10 @@ class Submitter(Process):
                 self.later(2 * self.clockwork.random.random(), lambda: self._cancel(outcome))
 
         for _ in range(2 if self.clockwork.chance(0.1) else 1):  # a client that hurries
-            self._rows.commit(self, work, answered)
+            self._rows.transact(self, work, answered)
 
     def _cancel(self, task: int) -> None:
-        self._rows.commit(self, lambda: self._rows.cancel(task), lambda _: None)
+        self._rows.transact(self, lambda: self._rows.cancel(task), lambda _: None)
 
 
 @dataclass(frozen=True, slots=True)

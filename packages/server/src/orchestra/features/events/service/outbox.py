@@ -15,7 +15,7 @@ import structlog
 
 from orchestra.features.events import repository
 from orchestra.features.events.repository import Parcel
-from orchestra.foundation import ids
+from orchestra.foundation import crash_points, ids
 from orchestra.foundation.concurrency import Guard
 from orchestra.foundation.database import Database, Transaction
 from orchestra.foundation.errors import OrchestraError
@@ -110,6 +110,7 @@ class Outbox:
         while self._waiting:
             window = [self._waiting.popleft() for _ in range(min(WINDOW, len(self._waiting)))]
             taken = await self._publish(window)
+            crash_points.reached("outbox.after-send")
             self._forget([row.id for row, is_taken in zip(window, taken, strict=True) if is_taken])
 
     def _forget(self, numbers: list[int]) -> None:

@@ -20,6 +20,7 @@ from orchestra.features.tasks.service.groups import Group, group_agents
 from orchestra.features.tasks.service.limited import Found, LimitedClaims, LimitedQueues
 from orchestra.features.tasks.service.permits import Permits
 from orchestra.features.tasks.types import QueueName
+from orchestra.foundation import crash_points
 from orchestra.foundation.concurrency import Guard, forever
 from orchestra.foundation.database import Database
 from orchestra.foundation.errors import OrchestraError
@@ -188,6 +189,7 @@ class Dispatcher:
                 else:
                     agent.in_use -= 1
         if found.claims:
+            crash_points.reached("claim.after-commit")
             await self._hand_out(group, found.claims, {agent.id: agent for agent in picked})
         return found
 

@@ -20,6 +20,7 @@ from orchestra.features.tasks.service.outcome import not_kept, to_ending
 from orchestra.features.tasks.service.results import end_plain, is_plain
 from orchestra.features.tasks.service.run import Run
 from orchestra.features.tasks.service.session import Session
+from orchestra.foundation import crash_points
 from orchestra.foundation.auth import Actor
 from orchestra.foundation.concurrency import Guard
 from orchestra.foundation.database import Database
@@ -123,6 +124,7 @@ class Keeper:
         last, message = run.window
         if not await self._publish(run, message):
             return
+        crash_points.reached("events.after-send")
         run.window = None
         if last > run.kept:
             run.kept = last
@@ -173,6 +175,7 @@ class Keeper:
         return None
 
     def _finish(self, run: Run, ended: Ended | None, sequence: int) -> None:
+        crash_points.reached("end.before-acknowledge")
         session = self._session_of(run)
         if session is not None:
             session.acknowledge(run, sequence, final=True)
@@ -186,6 +189,7 @@ class Keeper:
 
     async def _end_batch(self, endings: Sequence[Ending]) -> list[Ended | Exception]:
         """Results in one statement; the rest, and results that it does not take, one by one."""
+        crash_points.reached("end.before-commit")
         plain = [ending for ending in endings if is_plain(ending)]
         ended = await end_plain(self._database, self._outbox, self._bus, plain) if plain else []
         if ended is None:

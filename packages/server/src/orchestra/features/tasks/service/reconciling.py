@@ -11,7 +11,7 @@ from orchestra.features.tasks.repository.leases import Overdue
 from orchestra.features.tasks.service import faults
 from orchestra.features.tasks.service.ending import Ending, end_all, lost
 from orchestra.features.tasks.types import TaskProblem, Trigger
-from orchestra.foundation import ids
+from orchestra.foundation import crash_points, ids
 from orchestra.foundation.database import Database
 from orchestra.foundation.messaging import Bus
 from orchestra.foundation.settings import Settings
@@ -54,6 +54,10 @@ class Reconciler:
                 poison_attempts=self._settings.poison_attempts,
             )
             await faults.note(tx, self._bus, endings, outcomes, settings=self._settings)
+            if overdue:
+                crash_points.reached("take-back.before-commit")
+        if overdue:
+            crash_points.reached("take-back.after-commit")
         _report(overdue)
         return len(overdue)
 

@@ -17,6 +17,7 @@ from orchestra.features.tasks.service.batching import Batcher
 from orchestra.features.tasks.service.room import Room
 from orchestra.features.tasks.service.validation import prepare
 from orchestra.features.tasks.types import NewTask, RetryPolicy, Task, TaskId, TaskState
+from orchestra.foundation import crash_points
 from orchestra.foundation.auth import Actor
 from orchestra.foundation.database import Database, Transaction
 from orchestra.foundation.errors import Unavailable
@@ -78,7 +79,9 @@ class Submitter:
 
     async def _insert(self, prepared: Sequence[PreparedTask]) -> Sequence[Task | Exception]:
         # One statement takes all of them in, so it needs no transaction around it.
+        crash_points.reached("submit.before-commit")
         tasks = await _write(self._database, prepared)
+        crash_points.reached("submit.after-commit")
         await self._announce(tasks)
         return tasks
 
