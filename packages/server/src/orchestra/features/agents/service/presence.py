@@ -12,7 +12,8 @@ from nats.aio.msg import Msg
 
 from orchestra.features.agents import events, repository
 from orchestra.features.agents.service import quarantine
-from orchestra.features.agents.service.registry import ConnectedAgent, Registry
+from orchestra.features.agents.service.connected import ConnectedAgent
+from orchestra.features.agents.service.registry import Registry
 from orchestra.features.agents.types import AgentId, AgentStatus, LiveState, Standing
 from orchestra.foundation import clock
 from orchestra.foundation.concurrency import forever

@@ -31,6 +31,7 @@ from orchestra.features.tasks.service.dispatch import Dispatcher
 from orchestra.features.tasks.service.ending import Claimed, Ended, Ending, lost
 from orchestra.features.tasks.service.keeping import Keeper
 from orchestra.features.tasks.service.moving import check_free_elsewhere
+from orchestra.features.tasks.service.probing import Prober
 from orchestra.features.tasks.service.receiving import Receiver
 from orchestra.features.tasks.service.resuming import kept_of
 from orchestra.features.tasks.service.run import Run
@@ -93,8 +94,13 @@ class Plane:
             on_suspended=self._remove,
             on_stale=self.lose,
         )
+        self.prober = Prober(database=database, bus=bus, settings=settings)
         self._receiver = Receiver(
-            bus=bus, keeper=self.keeper, commander=self.commander, find=self.find
+            bus=bus,
+            keeper=self.keeper,
+            commander=self.commander,
+            prober=self.prober,
+            find=self.find,
         )
         self._submitters = Submitters(database)
         self._steps: dict[TaskId, list[Step]] = {}  # of claims that are about to be assigned
@@ -169,6 +175,7 @@ class Plane:
             )
         session.welcome(resumed)
         agent.welcomed = True
+        self.prober.watch(session)
         for run, item in zip(resumed, ours, strict=True):
             if item.is_cancelling:
                 session.cancel(run, item.cancel_reason)

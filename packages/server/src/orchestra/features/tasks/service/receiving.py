@@ -12,6 +12,7 @@ from orchestra.features.tasks import events
 from orchestra.features.tasks.errors import BadMessage
 from orchestra.features.tasks.service.commands import Commander
 from orchestra.features.tasks.service.keeping import Keeper
+from orchestra.features.tasks.service.probing import Prober
 from orchestra.features.tasks.service.run import Run
 from orchestra.features.tasks.service.session import Session
 from orchestra.features.tasks.types import TaskId
@@ -30,8 +31,10 @@ class Receiver:
         bus: Bus,
         keeper: Keeper,
         commander: Commander,
+        prober: Prober,
         find: Callable[[TaskId, int], Run | None],
     ) -> None:
+        self._prober = prober
         self._bus, self._keeper, self._commander, self._find = bus, keeper, commander, find
 
     async def receive(self, session: Session, message: pb.TaskMessage) -> None:
@@ -40,6 +43,10 @@ class Receiver:
             await self._events(session, message)
         elif message.type == pb.TASK_TYPE_COMMAND:
             await self._command(session, message)
+        elif message.type == pb.TASK_TYPE_PROBE_RESULT:
+            result = pb.ProbeResult()
+            message.payload.Unpack(result)
+            await self._prober.take(session, result)
         elif message.type == pb.TASK_TYPE_HELLO:
             raise BadMessage("Hello comes once, as the first message.")
         elif message.type == pb.TASK_TYPE_DRAIN:  # it is stopping: it gets nothing new
@@ -52,6 +59,7 @@ class Receiver:
             await self._refuse(session, _stranger(session, task_id, message.epoch), batch)
             return
         logs = run.take_in(batch.events)
+        session.agent.event_at = run.last_event_at
         if logs:
             await self._bus.publish_soon(
                 *(events.log_line(task_id, run.epoch, number, line) for number, line in logs)

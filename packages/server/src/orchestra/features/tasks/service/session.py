@@ -102,6 +102,9 @@ class Session:
     def renew_credential(self, run: Run, token: str) -> None:
         self._put(pb.TASK_TYPE_CREDENTIAL, pb.Credential(run_token=token), run=run)
 
+    def probe(self, probe: pb.Probe) -> None:
+        self._put(pb.TASK_TYPE_PROBE, probe)
+
     def drain(self, reason: str) -> None:
         self._put(pb.TASK_TYPE_DRAIN, pb.Drain(reason=reason))
 

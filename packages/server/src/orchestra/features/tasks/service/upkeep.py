@@ -42,6 +42,7 @@ class Upkeep:
         plane.bus.on_reconnect(self._save_all)
         self._guard.spawn("run-timers", forever("run timers", self._look))
         self._guard.spawn("leases", forever("leases", self._renew))
+        self._guard.spawn("probes", forever("probes", plane.prober.step))
         self._guard.spawn("texts", forever("texts", self._save))
 
     async def close(self) -> None:
