@@ -64,7 +64,7 @@ async def test_an_approval_resumes_its_task_and_is_answered_once(
         other = await http.post(url, json={"data_hash": "0" * 64})
         assert (other.status_code, other.json()["code"]) == (409, "approval_changed")
         said = {"decision": "approve", "data_hash": question.data_hash, "comment": "go"}
-        both = await asyncio.gather(http.post(url, json=said), http.post(url, json=said))
+        both: list[Any] = await asyncio.gather(http.post(url, json=said), http.post(url, json=said))
         assert sorted(answer.status_code for answer in both) == [200, 409]
         back = await agent.assigned()
         told = outcome(agent, back)
@@ -82,7 +82,12 @@ async def test_the_hash_is_that_of_the_canonical_json(world: Any, wire: Any) -> 
         await agent.connect()
         await world.submit("echo", 1)
         question = await asked(agent, await agent.assigned())
-    content = {"choices": [], "data": PAYMENT, "kind": "approve", "question": "Pay this?"}
+    content: dict[str, Any] = {
+        "choices": [],
+        "data": PAYMENT,
+        "kind": "approve",
+        "question": "Pay this?",
+    }
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     assert question.data_hash == hashlib.sha256(canonical.encode()).hexdigest()
 

@@ -209,6 +209,16 @@ async def test_what_cannot_be_understood_is_refused_and_the_run_goes_on(
         await world.state(task.id, "succeeded")
 
 
+async def test_a_full_queue_refuses_children_for_now(world: Any, wire: Any) -> None:
+    async with wire(await world.plane(max_queued_tasks=2)) as agent:
+        await agent.connect()
+        await world.submit("echo", 1)
+        run = await agent.assigned()
+        refused = (await agent.ask_for(run, agent.spawn("a", "b", "c"))).refused
+        assert (refused.code, refused.retryable) == ("queue_full", True)
+        assert (await agent.ask_for(run, agent.spawn("a"))).HasField("spawned")
+
+
 async def test_what_was_said_before_a_wait_is_kept_first(world: Any, wire: Any) -> None:
     await world.worker()
     async with wire(await world.plane()) as agent:

@@ -27,6 +27,7 @@ from orchestra.features.tasks.types import (
     NewChild,
     NewTask,
     Priority,
+    QueueName,
     StepKind,
     TaskId,
     TaskState,
@@ -130,6 +131,11 @@ def from_wire(command: pb.Spawn, task: Locked) -> list[NewChild]:
     if len(names) < len(command.children):
         raise BadCommand("Each child has a name of its own.")
     return [_new_child(child, task.priority) for child in command.children]
+
+
+def queues_of(command: pb.Spawn) -> Counter[QueueName]:
+    """How many tasks it would bring into which queue."""
+    return Counter(QueueName(child.agent_id or child.capability) for child in command.children)
 
 
 def _new_child(child: pb.Child, inherited: Priority) -> NewChild:

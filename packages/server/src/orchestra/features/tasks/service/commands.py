@@ -13,7 +13,13 @@ import structlog
 from orchestra_protocol import agent_pb2 as pb
 
 from orchestra.features.events import Outbox
-from orchestra.features.tasks.errors import BadCommand, BeingCancelled, StaleEpoch, TaskNotFound
+from orchestra.features.tasks.errors import (
+    BadCommand,
+    BeingCancelled,
+    QueueFull,
+    StaleEpoch,
+    TaskNotFound,
+)
 from orchestra.features.tasks.repository import ending, waiting
 from orchestra.features.tasks.repository.ending import Locked
 from orchestra.features.tasks.repository.steps import Save
@@ -21,6 +27,7 @@ from orchestra.features.tasks.service import approvals, children, steps
 from orchestra.features.tasks.service.batching import Batcher
 from orchestra.features.tasks.service.ending import Stale, note_stale
 from orchestra.features.tasks.service.keeping import Keeper
+from orchestra.features.tasks.service.room import Room
 from orchestra.features.tasks.service.run import Run
 from orchestra.features.tasks.service.session import Session
 from orchestra.features.tasks.service.suspending import Leave, suspend
@@ -29,7 +36,7 @@ from orchestra.foundation import clock
 from orchestra.foundation.auth import SYSTEM, Actor
 from orchestra.foundation.concurrency import Guard
 from orchestra.foundation.database import Database, Transaction
-from orchestra.foundation.errors import OrchestraError, Unavailable
+from orchestra.foundation.errors import OrchestraError, RateLimited, Unavailable
 from orchestra.foundation.messaging import Bus
 from orchestra.foundation.settings import Settings
 
@@ -71,6 +78,7 @@ class Commander:
         self._keeper = keeper
         self._session_of = session_of
         self._on_suspended, self._on_stale = on_suspended, on_stale
+        self._room = Room(database, settings)
         self._guard = Guard()
         self._waiting: dict[Run, asyncio.Queue[pb.Command]] = {}
         self._orders: Batcher[Order, pb.Reply] = Batcher("obey commands", self._obey_batch)
@@ -132,7 +140,11 @@ class Commander:
             session = self._session_of(run)
             try:
                 order = _order(run, command, by=session.actor if session else SYSTEM)
+                if command.WhichOneof("command") == "spawn":
+                    await self._room.take(children.queues_of(command.spawn))
                 return await self._orders.submit(order)
+            except QueueFull as error:
+                return refusal(error)
             except Unavailable as error:
                 log.warning("a command waits", task_id=str(run.task_id), error=error.message)
             except (StaleEpoch, TaskNotFound) as error:
@@ -239,9 +251,8 @@ class _Batch:
 
 def refusal(error: OrchestraError) -> pb.Reply:
     """How an agent is told that a command was not obeyed."""
-    said = pb.Failure(
-        code=error.code, message=error.message, retryable=isinstance(error, Unavailable)
-    )
+    may_come_back = isinstance(error, Unavailable | RateLimited)
+    said = pb.Failure(code=error.code, message=error.message, retryable=may_come_back)
     return pb.Reply(refused=said)
 
 

@@ -12,7 +12,7 @@ from orchestra.features.tasks import events
 from orchestra.features.tasks.errors import IdempotencyConflict
 from orchestra.features.tasks.repository import ending, families, reading, submitting
 from orchestra.features.tasks.repository import steps as step_rows
-from orchestra.features.tasks.service import children
+from orchestra.features.tasks.service import children, references
 from orchestra.features.tasks.service.ending import Ending, end_all
 from orchestra.features.tasks.service.validation import prepare
 from orchestra.features.tasks.types import (
@@ -48,6 +48,7 @@ async def host(
         if request_hash != ready.request_hash:
             raise IdempotencyConflict
         return task, False
+    await references.of_inputs(tx, [ready])
     await families.make_waiting(tx, ready.id)
     life = Life(TaskState.WAITING, children.FIRST_EPOCH, 0, ready.max_attempts)
     subject = events.Subject(task_id=ready.id, user_id=ready.user_id, capability=ready.capability)
