@@ -52,7 +52,8 @@ async def overfull(tx: Transaction, *, days: float, count: int | None) -> list[K
 async def forget(tx: Transaction, keeping: Keeping, *, limit: int) -> int:
     """Deletes a batch of what the queue need not keep; how many.
 
-    A task of a tree stays until the root is over, and one whose end is not told until it is.
+    A task of a tree stays until the root is over, and one whose end is not told until it is. The
+    root is looked up for each, because a join reads all tasks: 2 s instead of 0.1 s for a batch.
     """
     return await tx.execute(
         """
@@ -64,10 +65,10 @@ async def forget(tx: Transaction, keeping: Keeping, *, limit: int) -> int:
             SELECT id FROM tasks
             WHERE queue = $1 AND NOT finish_pending AND finished_at <= greatest(
                 now() - make_interval(secs => $2::float8 * 86400), (SELECT finished_at FROM nth)
-            ) AND NOT EXISTS (
-                SELECT FROM tasks AS root
-                WHERE root.id = tasks.root_id AND root.finished_at IS NULL
-            )
+            ) AND (root_id IS NULL OR coalesce((
+                SELECT root.finished_at IS NOT NULL FROM tasks AS root
+                WHERE root.id = tasks.root_id
+            ), true))
             ORDER BY finished_at LIMIT $4 FOR UPDATE SKIP LOCKED
         )
         DELETE FROM tasks USING gone WHERE tasks.id = gone.id
