@@ -80,7 +80,7 @@ class Follower:
                 return self._snapshot(content)
             case "task.finished":
                 return _finished(content)
-            case "task.progress" | "task.log" | "task.cancelling":
+            case "task.progress" | "task.log" | "task.cancelling" | "task.waiting":
                 self.on_event(event.type, content)
             case _:
                 pass
@@ -124,5 +124,7 @@ def describe(kind: str, content: dict[str, Any]) -> None:
         output.note(f"{share}{content.get('message') or ''}".rstrip())
     elif kind == "task.log":
         output.note(f"[{content.get('level')}] {content.get('message')}")
+    elif kind == "task.waiting":
+        output.note(f"waiting: {content.get('message')}")
     elif kind == "task.cancelling":
         output.note("cancelling")

@@ -93,6 +93,7 @@ def _jobs(settings: Settings, database: Database, bus: Bus, worker: Worker) -> t
         Job("permits", tasks_jobs.renew_permits(database, outbox, bus, settings)),
         Job("delayed tasks", tasks_jobs.place_due(database, bus)),
         Job("fair shares", tasks_jobs.tidy_shares(database, bus)),
+        Job("why tasks wait", tasks_jobs.tell_waiting(database, bus)),
         Job("ends of tasks", worker.finishes.step, is_shared=True),
         Job(
             "schedules",

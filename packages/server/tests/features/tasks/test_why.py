@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
+from orchestra.features.tasks.service.telling import Teller
 from orchestra.features.tasks.service.wording import ordinal, seconds_words
 
 pytestmark = pytest.mark.anyio
@@ -177,6 +178,28 @@ async def test_a_foreign_task_is_not_explained(world: Any, doors: Any) -> None:
     alice = await doors((await world.member("alice")).key)
     task = await world.submit("echo", 1)
     assert (await alice.get(f"/api/tasks/{task.id}/why")).status_code == 404
+
+
+async def test_followers_are_told_once_why_a_task_waits(
+    world: Any, http: httpx.AsyncClient
+) -> None:
+    task = await world.submit("echo", 1)
+    teller = Teller(world.database, world.bus)
+    await teller.step()
+    assert [kind for _, kind, _ in await world.events(task.id)] == ["task.status"], "not yet"
+    await run_sql(world, "UPDATE tasks SET created_at = now() - interval '3 seconds'")
+    for _ in range(2):
+        await teller.step()
+    await http.post("/api/queues/echo/pause")
+    for _ in range(2):
+        await teller.step()
+
+    async def told() -> list[str]:
+        found = await world.events(task.id)
+        codes = [said["code"] for _, kind, said in found if kind == "task.waiting"]
+        return codes if len(codes) == 2 else []
+
+    assert await world.eventually(told) == ["no_agent", "queue_paused"]
 
 
 def test_numbers_are_said_as_people_say_them() -> None:

@@ -24,6 +24,7 @@ from orchestra.features.tasks.types import (
     QueueName,
     TaskId,
     TaskProblem,
+    Why,
 )
 from orchestra.foundation import ids
 from orchestra.foundation.messaging import Message
@@ -99,6 +100,18 @@ def cancelling(subject: Subject, life: Life, *, reason: str) -> tuple[Message, M
             f"{subject.task_id}:{key}",
         ),
         _to_owner(subject, "task.status", fact, key=key),
+    )
+
+
+def waiting(subject: Subject, epoch: int, why: Why) -> tuple[Message, Message]:
+    """Why a task waits; the cursor does not move."""
+    name = str(ids.new_id())
+    fact: dict[str, Any] = {"epoch": epoch, "code": why.code, "message": why.message}
+    fact["parameters"] = why.parameters
+    event = TaskEvent(cursor=None, type="task.waiting", data=fact)
+    return (
+        window(subject.task_id, [event]),
+        _to_owner(subject, "task.waiting", fact, key=name),
     )
 
 

@@ -14,6 +14,7 @@ from orchestra.features.tasks.service.delayed import Delayed
 from orchestra.features.tasks.service.due import Due
 from orchestra.features.tasks.service.reconciling import Reconciler
 from orchestra.features.tasks.service.retention import Retention
+from orchestra.features.tasks.service.telling import Teller
 from orchestra.features.tasks.types import Task, TaskId
 from orchestra.foundation.database import Database, Transaction
 from orchestra.foundation.messaging import Bus
@@ -65,6 +66,11 @@ def place_due(database: Database, bus: Bus) -> Step:
 def tidy_shares(database: Database, bus: Bus) -> Step:
     """Keeps fair shares true when waiting tasks are cancelled. Run by one worker at a time."""
     return Delayed(database, bus).tidy
+
+
+def tell_waiting(database: Database, bus: Bus) -> Step:
+    """Says on the feeds why tasks wait. Run by one worker at a time."""
+    return Teller(database, bus).step
 
 
 def wake_waiting(database: Database, outbox: Outbox, bus: Bus) -> Step:

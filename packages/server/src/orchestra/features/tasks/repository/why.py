@@ -103,6 +103,58 @@ ORDER BY step.created_at, step.name LIMIT 10000
 """
 
 
+# The heads of every queue: those that could run, those that a limit holds back, and what is due
+# next of all that may not run yet. Jumps along the indexes.
+_NEXT = """
+WITH RECURSIVE found AS (
+    (SELECT queue FROM tasks
+     WHERE state = 'queued' AND run_after IS NULL AND blocked_on IS NULL ORDER BY queue LIMIT 1)
+    UNION ALL
+    SELECT next.queue FROM found CROSS JOIN LATERAL (
+        SELECT queue FROM tasks
+        WHERE state = 'queued' AND run_after IS NULL AND blocked_on IS NULL
+            AND queue > found.queue ORDER BY queue LIMIT 1
+    ) AS next
+), held AS (
+    (SELECT queue, blocked_on FROM tasks
+     WHERE state = 'queued' AND blocked_on IS NOT NULL ORDER BY queue, blocked_on LIMIT 1)
+    UNION ALL
+    SELECT next.queue, next.blocked_on FROM held CROSS JOIN LATERAL (
+        SELECT queue, blocked_on FROM tasks
+        WHERE state = 'queued' AND blocked_on IS NOT NULL
+            AND (queue, blocked_on) > (held.queue, held.blocked_on)
+        ORDER BY queue, blocked_on LIMIT 1
+    ) AS next
+)
+SELECT id FROM (
+    SELECT head.* FROM (SELECT * FROM found LIMIT 100) AS found CROSS JOIN LATERAL (
+        SELECT id, created_at FROM tasks
+        WHERE queue = found.queue AND state = 'queued' AND run_after IS NULL
+            AND blocked_on IS NULL ORDER BY priority DESC, fair_tag, id LIMIT $2
+    ) AS head
+    UNION ALL
+    SELECT head.* FROM (SELECT * FROM held LIMIT 100) AS held CROSS JOIN LATERAL (
+        SELECT id, created_at FROM tasks
+        WHERE queue = held.queue AND state = 'queued' AND blocked_on = held.blocked_on
+        ORDER BY priority DESC, fair_tag, id LIMIT 1
+    ) AS head
+    UNION ALL (
+        SELECT id, created_at FROM tasks WHERE state = 'queued' AND run_after IS NOT NULL
+        ORDER BY run_after LIMIT $2
+    )
+) AS head
+WHERE created_at < now() - make_interval(secs => $1) LIMIT $3
+"""
+
+
+async def next_in_line(
+    tx: Transaction, *, seconds: float, of_each: int, limit: int
+) -> list[TaskId]:
+    """Tasks that have waited for so long, the first of each queue."""
+    rows = await tx.fetch(_NEXT, seconds, of_each, limit)
+    return [TaskId(row["id"]) for row in rows]
+
+
 async def facts(tx: Transaction, task_id: uuid.UUID) -> Facts | None:
     row = await tx.fetch_one(_FACTS, task_id)
     return _to_facts(row) if row else None
