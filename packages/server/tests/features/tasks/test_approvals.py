@@ -64,7 +64,11 @@ async def test_an_approval_resumes_its_task_and_is_answered_once(
         other = await http.post(url, json={"data_hash": "0" * 64})
         assert (other.status_code, other.json()["code"]) == (409, "approval_changed")
         said = {"decision": "approve", "data_hash": question.data_hash, "comment": "go"}
-        both: list[Any] = await asyncio.gather(http.post(url, json=said), http.post(url, json=said))
+
+        async def post() -> Any:
+            return await http.post(url, json=said)
+
+        both: list[Any] = list(await asyncio.gather(post(), post()))
         assert sorted(answer.status_code for answer in both) == [200, 409]
         back = await agent.assigned()
         told = outcome(agent, back)

@@ -32,7 +32,7 @@ from orchestra.features.tasks.service.run import Run
 from orchestra.features.tasks.service.session import Session
 from orchestra.features.tasks.service.suspending import Leave, suspend
 from orchestra.features.tasks.types import HELD, TaskId, TaskState
-from orchestra.foundation import clock
+from orchestra.foundation import clock, crash_points
 from orchestra.foundation.auth import SYSTEM, Actor
 from orchestra.foundation.concurrency import Guard
 from orchestra.foundation.database import Database, Transaction
@@ -160,7 +160,11 @@ class Commander:
 
     async def _obey_batch(self, orders: Sequence[Order]) -> list[pb.Reply | Exception]:
         async with self._database.transaction() as tx:
-            return await _Batch(tx, self._outbox, self._bus, self._settings).obey(orders)
+            batch = _Batch(tx, self._outbox, self._bus, self._settings)
+            outcomes = await batch.obey(orders)
+            crash_points.reached("command.before-commit")
+        crash_points.reached("command.before-answer")
+        return outcomes
 
 
 @dataclass(frozen=True, slots=True)

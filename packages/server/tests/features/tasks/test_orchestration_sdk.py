@@ -1,0 +1,92 @@
+"""The SDK's durable context on the real server: each effect once, whatever is killed meanwhile."""
+
+from collections import Counter
+from typing import Any
+
+import pytest
+from orchestra_sdk import Agent, ChildFailed
+
+pytestmark = pytest.mark.anyio
+
+TOPICS = [f"topic-{number}" for number in range(30)]
+
+
+def crew(effects: Counter[str]) -> Agent:
+    """A parent with many children, a timer and a question; every effect is counted."""
+    agent = Agent("crew", slots=4)
+
+    def effect(name: str) -> str:
+        effects[name] += 1
+        return name
+
+    @agent.task("crew")
+    async def lead(ctx: Any, topics: list[str]) -> Any:
+        plan = await ctx.step("plan", lambda: effect("plan"))
+        found = await ctx.gather(*(ctx.call("look", topic) for topic in topics))
+        await ctx.sleep(0.2)
+        said = await ctx.approve("Publish?", {"found": found}, 60)
+        await ctx.step("publish", lambda: effect("publish"))
+        return {"plan": plan, "found": found, "approved": said.approved}
+
+    @agent.task("look")
+    def look(ctx: Any, topic: str) -> str:
+        return str(ctx.step("look", lambda: effect(topic))).upper()
+
+    return agent
+
+
+async def test_a_crew_finishes_with_each_effect_once_though_a_control_plane_is_killed(
+    world: Any, doors: Any
+) -> None:
+    http = await doors(world.key)
+    effects: Counter[str] = Counter()
+    await world.worker()
+    first = await world.plane()
+    async with world.sdk(crew(effects), first.address):
+        task = await world.submit("crew", TOPICS)
+
+        async def some_are_done() -> bool:
+            return len(effects) > 10
+
+        await world.eventually(some_are_done)
+        await first.kill()
+        await world.plane(control_plane_listen=first.address)
+
+        async def question() -> Any:
+            page = await http.get("/api/approvals", params={"state": "open"})
+            return page.json()["items"]
+
+        (asked,) = await world.eventually(question, 30)
+        assert asked["data"]["found"] == [topic.upper() for topic in TOPICS]
+        said = {"data_hash": asked["data_hash"]}
+        answered = await http.post(f"/api/approvals/{asked['id']}/answer", json=said)
+        assert answered.status_code == 200
+        done = await world.state(task.id, "succeeded", "failed", seconds=30)
+    assert done.state == "succeeded", done.error
+    assert done.result["approved"]
+    assert effects == Counter(["plan", "publish", *TOPICS])
+    page = (await http.get(f"/api/tasks/{task.id}/steps", params={"limit": 200})).json()
+    assert {"plan", "publish", "sleep#1", "approve#1"} <= {s["name"] for s in page["items"]}
+
+
+async def test_a_child_that_failed_is_raised_in_its_parent(world: Any) -> None:
+    agent = Agent("family", slots=2)
+
+    @agent.task("parent")
+    async def parent(ctx: Any, _: Any) -> str:
+        try:
+            return await ctx.run("child", 1)
+        except ChildFailed as error:
+            return f"{error.code} of {error.task_id}"
+
+    @agent.task("child")
+    def child(ctx: Any, _: Any) -> None:
+        raise ValueError("no")
+
+    await world.worker()
+    plane = await world.plane()
+    async with world.sdk(agent, plane.address):
+        task = await world.submit("parent", None)
+        done = await world.state(task.id, "succeeded", "failed", seconds=20)
+    assert done.state == "succeeded", done.error
+    assert "handler_error of " in done.result
