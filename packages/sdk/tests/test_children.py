@@ -340,3 +340,19 @@ async def test_wrong_options_are_named(plane: ControlPlane) -> None:
         said = await (await plane.submit("parent")).result()
     assert "not 'urgent'" in said[0]
     assert "colour" in said[1]
+
+
+async def test_a_child_knows_its_parent(plane: ControlPlane) -> None:
+    agent = Agent("family", slots=1)
+
+    @agent.task("child")
+    def child(ctx: SyncContext) -> str:
+        return ctx.parent_id
+
+    @agent.task("parent")
+    async def parent(ctx: Context) -> list[str]:
+        return [ctx.parent_id, await ctx.run("child")]
+
+    async with serving(agent, plane):
+        task = await plane.submit("parent")
+        assert await task.result() == ["", task.id]

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from orchestra_protocol import agent_pb2 as pb
@@ -44,7 +45,11 @@ class _TaskView:
         self._run = run
         self._outbox = outbox
         self._limits = limits
-        self._steps = Steps(run, type(self)._bridge(run, outbox), limits.max_message_bytes)
+
+    @cached_property
+    def _steps(self) -> Steps:  # most tasks have none
+        bridge = type(self)._bridge(self._run, self._outbox)
+        return Steps(self._run, bridge, self._limits.max_message_bytes)
 
     @property
     def task_id(self) -> str:

@@ -5,7 +5,8 @@
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import Any, Unpack
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Unpack
 
 from orchestra_sdk._bridge import drive
 from orchestra_sdk._children import Child, ChildOptions
@@ -15,7 +16,10 @@ from orchestra_sdk._steps import Approval, Steps
 class _Calls:
     """What needs no waiting."""
 
-    _steps: Steps
+    if TYPE_CHECKING:
+
+        @cached_property
+        def _steps(self) -> Steps: ...
 
     def call(
         self,
