@@ -120,7 +120,7 @@ WITH picked AS MATERIALIZED (
 ), {TAKE}
 """
 
-_CLAIM_ALL = _CLAIM.format(count="$2", lease="$5", of_owner="")
+CLAIM_ALL = _CLAIM.format(count="$2", lease="$5", of_owner="")
 _CLAIM_OWN = _CLAIM.format(count="$2", lease="$5", of_owner="AND user_id = $6")
 
 
@@ -138,7 +138,7 @@ async def claim(
     statement is its own transaction, for this is the way that every task waits for.
     """
     rows = await database.fetch(
-        _CLAIM_ALL if owner is None else _CLAIM_OWN,
+        CLAIM_ALL if owner is None else _CLAIM_OWN,
         list(queues),
         len(slots),
         [slot.agent_id for slot in slots],
