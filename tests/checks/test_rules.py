@@ -72,6 +72,10 @@ def test_a_short_pause_between_two_looks_is_allowed(examine: Examine) -> None:
     assert not examine("packages/sdk/tests/test_x.py", "asyncio.sleep(0.05)\n")
 
 
+def test_a_timer_of_a_task_is_not_a_sleep_of_its_test(examine: Examine) -> None:
+    assert not examine("packages/sdk/tests/test_x.py", "ctx.sleep(3600)\n")
+
+
 def test_two_locks_with_one_number_are_found() -> None:
     texts = {"a.py": "A_LOCK = 7_203\n", "b.py": "\nB_LOCK = 7203\nC_LOCK = 7204\n"}
     [finding] = check_rules.shared_locks(texts)
