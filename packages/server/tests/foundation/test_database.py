@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 from orchestra.foundation.database import Database, Transaction, without_nul
-from orchestra.foundation.errors import Unavailable
+from orchestra.foundation.errors import Conflict, InvalidInput, Unavailable
 
 COUNT = "SELECT count(*) FROM outbox"
 INSERT = (
@@ -109,5 +109,27 @@ def test_a_connection_that_is_cut_is_unavailable_and_the_pool_heals(database_url
         with pytest.raises(Unavailable):
             await cut(database)
         await database.ping()
+
+    on_database(database_url, test)
+
+
+def test_a_character_that_postgresql_cannot_keep_is_the_callers_mistake(database_url: str) -> None:
+    async def test(database: Database) -> None:
+        with pytest.raises(InvalidInput, match="NUL"):
+            await database.fetch("SELECT $1::text", "a\0b")
+
+    on_database(database_url, test)
+
+
+def test_a_reference_to_what_is_not_there_is_a_conflict(database_url: str) -> None:
+    async def refer(database: Database) -> None:
+        async with database.transaction() as tx:
+            await tx.execute("CREATE TEMP TABLE a (id int PRIMARY KEY)")
+            await tx.execute("CREATE TEMP TABLE b (a int REFERENCES a)")
+            await tx.execute("INSERT INTO b VALUES (1)")
+
+    async def test(database: Database) -> None:
+        with pytest.raises(Conflict, match="refers"):
+            await refer(database)
 
     on_database(database_url, test)

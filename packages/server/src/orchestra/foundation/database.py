@@ -14,7 +14,7 @@ import asyncpg
 import msgspec
 import structlog
 
-from orchestra.foundation.errors import Unavailable
+from orchestra.foundation.errors import Conflict, InvalidInput, Unavailable
 
 log = structlog.get_logger(__name__)
 
@@ -37,6 +37,9 @@ NOT_NOW = (
     asyncpg.OperatorInterventionError,
     asyncpg.LockNotAvailableError,
 )
+
+# What a caller has sent and no check before has caught: never a fault of ours to him.
+NOT_TEXT = (asyncpg.CharacterNotInRepertoireError, asyncpg.UntranslatableCharacterError)
 
 Row = asyncpg.Record
 _ESCAPED_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
@@ -155,6 +158,13 @@ class Database:
             raise Unavailable("PostgreSQL went away", retry_after=2) from error
         except NOT_NOW as error:
             raise Unavailable("PostgreSQL cannot do this now", retry_after=1) from error
+        except NOT_TEXT as error:
+            raise InvalidInput(
+                "A text has a character that cannot be kept: NUL."
+            ) from error
+        except asyncpg.ForeignKeyViolationError as error:
+            log.warning("something refers to what is not there", constraint=error.constraint_name)
+            raise Conflict("What this refers to is not there, or not any more.") from error
         except (asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
             raise Unavailable("the connection to PostgreSQL was lost", retry_after=2) from error
         finally:
