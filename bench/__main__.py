@@ -98,7 +98,7 @@ def _alone(product: Product, *, rounds: int, smoke: bool) -> Benchmarks:
 
 
 def _fleet(product: Product, directory: Path, *, rounds: int, smoke: bool) -> Benchmarks:
-    batches, tasks, count = (1, 20, 200) if smoke else (5, 150, 10_000)
+    batches, tasks, count = (1, 20, 200) if smoke else (5, 100, 10_000)
     return {
         "recovery": lambda: report_fleet.recovery(
             recovery.measure(product, directory, batches=batches)

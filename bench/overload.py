@@ -1,7 +1,7 @@
 """How long critical tasks take while ten times more normal ones come than can be done.
 
-One agent of eight slots, each task 50 ms of work: what it can do is known. Critical tasks come at a
-tenth of that, first alone, then beside normal ones at ten times it, whose queue only grows.
+One agent of eight slots, each task 200 ms of work: what it can do is known. Critical tasks come at a
+quarter of that, first alone, then beside normal ones at ten times it, whose queue only grows.
 """
 
 import sys
@@ -19,7 +19,7 @@ from bench.product import Product
 from bench.statistic import Rounds, percentile
 
 PER_SECOND = SLOTS / WORK_SECONDS
-CRITICAL_PER_SECOND = PER_SECOND / 10
+CRITICAL_PER_SECOND = PER_SECOND / 4
 OVERLOAD = 10
 BATCHES_PER_SECOND = 10
 CONNECT_SECONDS = 30.0
