@@ -1,7 +1,7 @@
 """How long critical tasks take while ten times more normal ones come than can be done.
 
-One agent of eight slots, each task 200 ms of work: what it can do is known. Critical tasks come at a
-quarter of that, first alone, then beside normal ones at ten times it, whose queue only grows.
+One agent of eight slots, each task 200 ms of work: what it can do is known. Critical tasks come at
+a quarter of that, first alone, then beside normal ones at ten times it, whose queue only grows.
 """
 
 import sys
