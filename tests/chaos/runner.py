@@ -15,7 +15,7 @@ from chaos import checker
 from chaos.checker import Violation
 from chaos.evidence import Evidence
 from chaos.faults import Fault
-from chaos.stage import Stage
+from chaos.stage import CRASH_POINTS, Stage
 
 # Short, so that a run sees leases end; every bound of the faults is chosen beside them.
 SETTINGS = {
@@ -88,15 +88,18 @@ class Runner:
         if self._product is not None and (fault.own_product or settings != self._settings):
             self.close()
         if self._product is None:
+            self._settings = dict(settings)
             self._products += 1
             http_port, https_port = free_ports(2)
+            home = self._directory / f"product-{self._products}"
+            (home / CRASH_POINTS).mkdir(parents=True)
+            settings["crash_points"] = str(home / CRASH_POINTS)
             self._product = Product(
-                data_dir=self._directory / f"product-{self._products}" / "data",
+                data_dir=home / "data",
                 http_port=http_port,
                 https_port=https_port,
                 settings={f"ORCHESTRA_{name.upper()}": text for name, text in settings.items()},
             )
-            self._settings = settings
             self._product.start()
         return self._product
 

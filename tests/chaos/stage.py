@@ -22,6 +22,7 @@ from chaos.load import ORDINARY, Load, Wish, wishes
 from chaos.readers import Readers
 
 READERS = 6
+CRASH_POINTS = "crash-points"  # the directory in which points are armed, beside the product's own
 SAMPLE_SECONDS = 0.5
 ONLINE_SECONDS = 40.0
 # After the load and the healing; a lost lease, retries and their pauses fit into it many times.
@@ -126,6 +127,28 @@ class Stage:
     def pause(self, seconds: float) -> None:
         """How long a fault lasts; nothing can be waited for instead."""
         self._stopped.wait(seconds)
+
+    def crash_at(self, point: str, *, seconds: float = ONLINE_SECONDS) -> None:
+        """Has the next process killed that comes to a named point, and waits until it was."""
+        armed = self.product.data_dir.parent / CRASH_POINTS / point
+        armed.touch()
+        try:
+            self.wait(lambda: not armed.exists(), f"somebody comes to {point}", seconds=seconds)
+        finally:
+            armed.unlink(missing_ok=True)
+
+    def pids(self) -> dict[str, int]:
+        return {name: int(item["pid"]) for name, item in self.product.programs().items()}
+
+    def wait_all_ready(self, before: Mapping[str, int]) -> None:
+        """Until something has been started again since `before`, and everything is ready."""
+
+        def is_whole() -> bool:
+            now = self.product.programs()
+            is_ready = all(item["state"] == "ready" for item in now.values())
+            return is_ready and self.pids() != before
+
+        self.wait(is_whole, "everything is ready again", seconds=60)
 
     def some_agent(self) -> AgentProcess:
         return self.random.choice(self.agents)

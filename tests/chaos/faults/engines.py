@@ -64,14 +64,16 @@ def _postgres_away(stage: Stage) -> None:
     """Its processes are stopped: connections stay open, and no answer comes."""
     stage.wait_for_load(0.2, 0.5)
     pid = stage.product.pid("postgres")
-    with stage.api_may_fail(after=20.0):
-        os.killpg(pid, signal.SIGSTOP)
+    with stage.api_may_fail(after=10.0):
+        os.kill(pid, signal.SIGSTOP)  # it first: it makes no new ones
+        stopped = _children(pid)
+        for child in stopped:
+            os.kill(child, signal.SIGSTOP)
         try:
             stage.pause(POSTGRES_AWAY_SECONDS)
         finally:
-            os.killpg(pid, signal.SIGCONT)
-            for child in _children(pid):
-                os.kill(child, signal.SIGCONT)
+            for each in (*stopped, pid):
+                os.kill(each, signal.SIGCONT)
 
 
 def _children(pid: int) -> list[int]:

@@ -1,9 +1,19 @@
 """Our own processes die, one by one, all at once, and one after the other."""
 
 from chaos.faults.fault import Fault
-from chaos.stage import Stage
+from chaos.stage import Size, Stage
 
 RESTART_SECONDS = 60.0
+POINTS = (
+    "submit.before-commit",
+    "submit.after-commit",
+    "claim.after-commit",
+    "events.after-send",
+    "end.before-commit",
+    "end.before-acknowledge",
+    "outbox.after-send",
+)
+LONG = Size(submits=500, rate=20.0)
 
 
 def _kill(stage: Stage, name: str) -> None:
@@ -58,6 +68,34 @@ def _restart(stage: Stage, name: str) -> None:
     stage.product.wait_restarted(name, former, seconds=RESTART_SECONDS)
 
 
+def _crash_points(stage: Stage) -> None:
+    """Each of our processes dies between commit, send and acknowledgement, in the seed's order."""
+    points = list(POINTS)
+    stage.random.shuffle(points)
+    stage.wait_for_load(0.05, 0.1)
+    with stage.api_may_fail():
+        for point in points:
+            before = stage.pids()
+            stage.crash_at(point)
+            stage.wait_all_ready(before)
+
+
+def _crash_while_taking_back(stage: Stage) -> None:
+    """Agents and control plane are gone; the worker, who takes their leases back, dies at it."""
+    stage.wait_for_load(0.3, 0.5)
+    point = stage.random.choice(("take-back.before-commit", "take-back.after-commit"))
+    before = stage.pids()
+    for agent in stage.agents:
+        agent.pause()
+    try:
+        stage.product.kill("control-plane")
+        stage.crash_at(point)
+    finally:
+        for agent in stage.agents:
+            agent.resume()
+    stage.wait_all_ready(before)
+
+
 FAULTS = (
     Fault(
         name="kill-control-plane",
@@ -79,5 +117,16 @@ FAULTS = (
         name="rolling-restart",
         about="worker, control plane and api are asked to stop, one after the other",
         run=_rolling_restart,
+    ),
+    Fault(
+        name="crash-points",
+        about="api and control plane die between commit, send and acknowledgement",
+        run=_crash_points,
+        size=LONG,
+    ),
+    Fault(
+        name="crash-taking-back",
+        about="the worker dies while it takes leases back, before and after its commit",
+        run=_crash_while_taking_back,
     ),
 )
