@@ -73,6 +73,9 @@ async def test_a_running_task_is_taken_from_its_agent_at_the_deadline(
         await agent.connect()
         task = await world.submit("echo", 1, deadline_seconds=0.5, max_attempts=5)
         assigned = await agent.assigned()
+        wish = pb.Assignment()
+        assigned.payload.Unpack(wish)
+        assert wish.deadline.ToDatetime(UTC) == task.deadline
         told = pb.Revoke()
         (await agent.next(pb.TASK_TYPE_REVOKE)).payload.Unpack(told)
         failed = await world.state(task.id, "failed")

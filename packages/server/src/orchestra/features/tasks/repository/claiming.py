@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from orchestra.features.tasks.types import (
@@ -45,6 +46,7 @@ class Claim:
     run_timeout_seconds: float
     progress_timeout_seconds: float
     waited_seconds: float
+    deadline: datetime | None = None  # of the whole task
 
 
 # What follows `placed` (id, agent_id, agent_name): the lease, its attempt, and the clocks of the
@@ -80,7 +82,8 @@ TAKE = f"""claimed AS (
 SELECT
     id, queue, capability, priority, user_id, input, epoch, attempt, max_attempts, agent_id,
     agent_name, affinity_key, trace_parent, parent_id, run_timeout_seconds,
-    progress_timeout_seconds, extract(epoch FROM now() - created_at)::float8 AS waited_seconds
+    progress_timeout_seconds, extract(epoch FROM now() - created_at)::float8 AS waited_seconds,
+    deadline
 FROM claimed ORDER BY priority DESC, fair_tag, id"""
 
 # The most urgent tasks of a queue, locked one by one as they are needed. The inner bound is for the

@@ -47,7 +47,8 @@ def assignment(
     except (ValueError, OverflowError, TypeError) as error:
         raise Undeliverable(f"The input cannot be sent: {error}") from error
     deadline = Timestamp()
-    deadline.FromDatetime(clock.now() + timedelta(seconds=claim.run_timeout_seconds))
+    run_ends = clock.now() + timedelta(seconds=claim.run_timeout_seconds)
+    deadline.FromDatetime(min(run_ends, claim.deadline or run_ends))
     message.deadline.CopyFrom(deadline)
     if (size := message.ByteSize()) > largest - ENVELOPE_BYTES:
         said = f"The task and its steps have {size} bytes on the stream; {largest} are possible."
