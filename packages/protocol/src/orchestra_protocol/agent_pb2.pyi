@@ -521,8 +521,11 @@ class HeartbeatResponse(_message.Message):
 
     SEQUENCE_FIELD_NUMBER: _builtins.int
     TIMESTAMP_FIELD_NUMBER: _builtins.int
+    INTERVAL_SECONDS_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """echo"""
+    interval_seconds: _builtins.float
+    """how often to beat from now on: less often in a large fleet; 0: as before"""
     @_builtins.property
     def timestamp(self) -> _timestamp_pb2.Timestamp: ...
     def __init__(
@@ -530,10 +533,11 @@ class HeartbeatResponse(_message.Message):
         *,
         sequence: _builtins.int = ...,
         timestamp: _timestamp_pb2.Timestamp | None = ...,
+        interval_seconds: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["timestamp", b"timestamp"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["sequence", b"sequence", "timestamp", b"timestamp"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["interval_seconds", b"interval_seconds", "sequence", b"sequence", "timestamp", b"timestamp"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1203,6 +1207,7 @@ class Probe(_message.Message):
     TIMEOUT_SECONDS_FIELD_NUMBER: _builtins.int
     id: _builtins.int
     capability: _builtins.str
+    """empty: none, any answer shows that the stream works"""
     timeout_seconds: _builtins.float
     def __init__(
         self,

@@ -58,7 +58,7 @@ class Heartbeat:
         while not self._stopped.is_set():
             try:
                 for answer in stub.StreamHeartbeat(self._beats(), metadata=metadata):
-                    self._answered(answer.sequence)
+                    self._answered(answer)
             except (grpc.RpcError, ValueError) as error:  # ValueError: the channel was closed
                 _log.debug("the heartbeat was interrupted: %s", error)
             self._stopped.wait(_clock.jitter(self._interval))
@@ -72,7 +72,9 @@ class Heartbeat:
             yield self._beat(sequence)
             if self._stopped.wait(self._interval):
                 return
-            if _clock.monotonic() - self._answered_at > self._patience:
+            # A large fleet beats rarely; two beats without an answer are silence.
+            patience = max(self._patience, 2.5 * self._interval)
+            if _clock.monotonic() - self._answered_at > patience:
                 self._on_silence()
                 return
 
@@ -87,8 +89,10 @@ class Heartbeat:
             round_trip_seconds=self._round_trip,
         )
 
-    def _answered(self, sequence: int) -> None:
+    def _answered(self, answer: pb.HeartbeatResponse) -> None:
         self._answered_at = _clock.monotonic()
-        sent_at = self._sent.pop(sequence, None)
+        if answer.interval_seconds > 0:
+            self._interval = answer.interval_seconds
+        sent_at = self._sent.pop(answer.sequence, None)
         if sent_at is not None:
             self._round_trip = self._answered_at - sent_at

@@ -59,6 +59,7 @@ class WireAgent:
 
     async def connect(self, *running: tuple[str, int], seconds: float = WAIT_SECONDS) -> pb.Welcome:
         """Opens the stream with Hello and waits for Welcome."""
+        await self.outbox.put(None)  # ends what the stream before was still waiting for
         self.inbox, self.outbox, self.error = asyncio.Queue(), asyncio.Queue(), None
         self.call = self.stub.TaskBidirectionalStream(self._outgoing(), metadata=self.metadata)
         hello = pb.Hello(

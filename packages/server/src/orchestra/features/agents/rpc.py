@@ -79,7 +79,7 @@ class AgentRpcs:
             agent = await registration.register(tx, current_actor(), said)
         return pb.RegisterAgentResponse(
             agent_id=str(agent.id),
-            heartbeat_interval_seconds=self._settings.heartbeat_seconds,
+            heartbeat_interval_seconds=self._registry.beat_seconds,
             lease_seconds=self._settings.lease_seconds,
             max_message_bytes=self._settings.max_grpc_message_bytes,
             model_base_url=f"{self._reached_at(current_actor())}/v1",
@@ -93,15 +93,19 @@ class AgentRpcs:
         self, request: AsyncIterator[pb.HeartbeatMessage], context: Context
     ) -> AsyncIterator[pb.HeartbeatResponse]:
         actor = current_actor()
-        allowed: uuid.UUID | None = None
+        named, agent_id = None, uuid.UUID(int=0)
         async for message in request:
-            agent_id = as_id(message.agent_id)
-            if agent_id != allowed:
+            if message.agent_id != named:
+                named, agent_id = message.agent_id, as_id(message.agent_id)
                 async with self._database.transaction() as tx:
-                    allowed = (await registration.owned(tx, actor, agent_id)).id
+                    await registration.owned(tx, actor, agent_id)
             if not self._registry.beat(agent_id, message):
                 self._forwarder.send(message)
-            yield pb.HeartbeatResponse(sequence=message.sequence, timestamp=_now())
+            yield pb.HeartbeatResponse(
+                sequence=message.sequence,
+                timestamp=_now(),
+                interval_seconds=self._registry.beat_seconds,
+            )
 
     async def ListAgents(  # noqa: N802 - the wire's name
         self, request: pb.ListAgentsRequest, context: Context
@@ -224,6 +228,6 @@ def as_id(text: str) -> uuid.UUID:
 
 
 def _now() -> Timestamp:
-    stamp = Timestamp()
-    stamp.FromDatetime(clock.now())
-    return stamp
+    # A third of the time that the message's own conversion takes, thousands of times a second.
+    moment = clock.now().timestamp()
+    return Timestamp(seconds=int(moment), nanos=int(moment % 1 * 1e6) * 1_000)
