@@ -211,6 +211,14 @@ def test_tasks_run_later_and_by_a_schedule(product: Product, reader: Path) -> No
     assert "upcoming" in shown
 
 
+def test_a_workflow_is_declared_and_run(product: Product, reader: Path) -> None:
+    told = snippets("docs/how-to/workflows.md")
+    (reader / "echo.py").write_text(snippets("README.md")["echo-agent"].text)
+    run = Block(None, "bash", "orchestra agent run echo.py", None)
+    with _typed_in_another_terminal(run, product, reader, "echo"):
+        assert _type(told["workflow"], product, reader) == told["workflow"].shown
+
+
 def test_a_dead_letter_is_found_and_done_again(product: Product, reader: Path) -> None:
     shown = _type(snippets("docs/how-to/dead-letters.md")["dead-letters"], product, reader)
     assert "deadline" in shown
