@@ -40,9 +40,9 @@ class PreparedTask:
 # First the shares of the users, in one order, then the tasks in that of their keys: whoever takes
 # tasks in waits for others in these orders only. Start-time fair queueing: a task starts at the
 # queue's virtual time, or where its user's last one ends. What is delayed gets its place when its
-# time has come, and a key that was used before costs nothing.
+# time has come; what turns out to be a repetition is refunded (`refund`).
 _INSERT = """
-WITH given AS MATERIALIZED (
+WITH said AS (
     SELECT *, CASE WHEN run_at > now() OR delay > 0
         THEN greatest(run_at, now() + make_interval(secs => delay)) END AS run_after
     FROM unnest(
@@ -50,23 +50,20 @@ WITH given AS MATERIALIZED (
         $8::bytea[], $9::text[], $10::text[], $11::integer[], $12::float8[], $13::float8[],
         $14::float8[], $15::boolean[], $16::float8[], $17::timestamptz[], $18::float8[],
         $19::jsonb[]
-    ) WITH ORDINALITY AS given (
+    ) WITH ORDINALITY AS said (
         id, queue, capability, priority, user_id, input, idempotency_key, request_hash,
         affinity_key, trace_parent, max_attempts, queue_timeout, run_timeout, progress_timeout,
         wants_finish, delay, run_at, deadline, retry, place
     )
-), fresh AS MATERIALIZED (
+), given AS MATERIALIZED (
     SELECT *, row_number() OVER (
         PARTITION BY queue, priority, user_id, run_after IS NULL ORDER BY place
     ) AS turn
-    FROM given WHERE idempotency_key IS NULL OR NOT EXISTS (
-        SELECT FROM tasks WHERE tasks.user_id = given.user_id
-            AND tasks.idempotency_key = given.idempotency_key
-    )
+    FROM said
 ), wanted AS MATERIALIZED (
     SELECT queue, priority, user_id, coalesce(virtual_time, 0) AS start_tag,
         coalesce(weight, 1) AS weight, count(*) AS count
-    FROM fresh LEFT JOIN fair_clocks USING (queue, priority) LEFT JOIN user_weights USING (user_id)
+    FROM given LEFT JOIN fair_clocks USING (queue, priority) LEFT JOIN user_weights USING (user_id)
     WHERE run_after IS NULL GROUP BY queue, priority, user_id, virtual_time, weight
 ), charged AS (
     INSERT INTO fair_shares AS share (queue, priority, user_id, is_return, start_tag, finish_tag)
@@ -91,11 +88,28 @@ SELECT
     progress_timeout, wants_finish, now(), run_after,
     CASE WHEN run_after IS NULL THEN charged.start_tag + (turn - 1) / weight ELSE 0 END,
     now() + make_interval(secs => deadline), retry
-FROM fresh LEFT JOIN wanted USING (queue, priority, user_id)
+FROM given LEFT JOIN wanted USING (queue, priority, user_id)
     LEFT JOIN charged USING (queue, priority, user_id)
 ORDER BY user_id, idempotency_key, place
 ON CONFLICT (user_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
 RETURNING id, created_at
+"""
+# The shares are those that the insert before has charged; later tasks of the same users may share a
+# place with earlier ones then, which does no harm.
+_REFUND = """
+WITH spared AS (
+    SELECT queue, priority, user_id, count(*) AS count
+    FROM unnest($1::text[], $2::smallint[], $3::uuid[]) AS given (queue, priority, user_id)
+    GROUP BY queue, priority, user_id
+), locked AS MATERIALIZED (
+    SELECT share.queue, share.priority, share.user_id, count / coalesce(weight, 1) AS cost
+    FROM fair_shares AS share JOIN spared USING (queue, priority, user_id)
+        LEFT JOIN user_weights USING (user_id)
+    WHERE NOT is_return ORDER BY queue, priority, user_id FOR UPDATE OF share
+)
+UPDATE fair_shares AS share SET finish_tag = finish_tag - cost FROM locked
+WHERE share.queue = locked.queue AND share.priority = locked.priority
+    AND share.user_id = locked.user_id AND NOT share.is_return
 """
 
 
@@ -131,7 +145,21 @@ async def insert(
         [row.deadline_seconds for row in tasks],
         [encoded(row.retry_json) for row in tasks],
     )
-    return {TaskId(row["id"]): row["created_at"] for row in inserted}
+    created = {TaskId(row["id"]): row["created_at"] for row in inserted}
+    if len(created) < len(tasks):
+        await _refund(tx, [task for task in tasks if task.id not in created])
+    return created
+
+
+async def _refund(tx: Transaction | Database, repeated: Sequence[PreparedTask]) -> None:
+    """Takes back what was charged for tasks that were there already."""
+    charged = [task for task in repeated if task.delay_seconds is None and task.run_at is None]
+    await tx.fetch(
+        _REFUND,
+        [task.queue for task in charged],
+        [int(task.priority) for task in charged],
+        [task.user_id for task in charged],
+    )
 
 
 async def by_idempotency_key(
