@@ -1,6 +1,7 @@
 """Runs faults, one after the other, and says how each went."""
 
 import hashlib
+import subprocess
 import sys
 import time
 import traceback
@@ -62,6 +63,7 @@ class Runner:
         self._settings: dict[str, str] = {}
         self._products = 0
         self._runs = 0
+        self._mounted: Path | None = None
 
     def run(self, fault: Fault, seed: int) -> Outcome:
         """One run; it leaves its evidence in a directory of its own."""
@@ -82,6 +84,16 @@ class Runner:
         if self._product is not None:
             self._product.stop()
             self._product = None
+        if self._mounted is not None:
+            subprocess.run(["umount", "--lazy", str(self._mounted)], check=True, timeout=30)
+            self._mounted = None
+
+    def _mount(self, home: Path, *, megabytes: int) -> None:
+        """A small disk for the product; raises CalledProcessError if we may not mount."""
+        options = ["-o", f"size={megabytes}m,mode=0755"]
+        command = ["mount", "-t", "tmpfs", *options, "chaos", str(home)]
+        subprocess.run(command, check=True, timeout=30)
+        self._mounted = home
 
     def _product_for(self, fault: Fault) -> Product:
         settings = {**SETTINGS, **fault.settings}
@@ -92,7 +104,10 @@ class Runner:
             self._products += 1
             http_port, https_port = free_ports(2)
             home = self._directory / f"product-{self._products}"
-            (home / CRASH_POINTS).mkdir(parents=True)
+            home.mkdir(parents=True)
+            if fault.disk_megabytes:
+                self._mount(home, megabytes=fault.disk_megabytes)
+            (home / CRASH_POINTS).mkdir()
             settings["crash_points"] = str(home / CRASH_POINTS)
             self._product = Product(
                 data_dir=home / "data",

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 
-from chaos.faults import agents, engines, processes
+from chaos.faults import agents, engines, outside, processes
 from chaos.faults.fault import Fault
 
 ALL: Mapping[str, Fault] = {
-    fault.name: fault for fault in (*processes.FAULTS, *agents.FAULTS, *engines.FAULTS)
+    fault.name: fault
+    for fault in (*processes.FAULTS, *agents.FAULTS, *engines.FAULTS, *outside.FAULTS)
 }
 
 __all__ = ["ALL", "Fault"]

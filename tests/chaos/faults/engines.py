@@ -92,6 +92,7 @@ FAULTS = (
         name="nats-power-cut",
         about="kill -9 of NATS, which comes back with an older store",
         run=_power_cut_of_nats,
+        is_short=True,
     ),
     Fault(name="nats-away", about="NATS is stopped for 15 s, then continued", run=_nats_away),
     Fault(

@@ -24,3 +24,4 @@ class Fault:
     size: Size = field(default_factory=Size)
     is_short: bool = False
     own_product: bool = False
+    disk_megabytes: int = 0  # of a file system of the product's own; needs root

@@ -1,9 +1,14 @@
 """Our own processes die, one by one, all at once, and one after the other."""
 
+import os
+import signal
+
 from chaos.faults.fault import Fault
 from chaos.stage import Size, Stage
 
 RESTART_SECONDS = 60.0
+# Longer than the lease that the runner sets.
+PAST_LEASE_SECONDS = 7.0
 POINTS = (
     "submit.before-commit",
     "submit.after-commit",
@@ -51,6 +56,28 @@ def _kill_everything(stage: Stage) -> None:
     with stage.api_may_fail(after=2.0):
         stage.product.kill_everything()
         stage.product.start()
+
+
+def _control_plane_away(stage: Stage) -> None:
+    """It wakes with leases in its hands that the worker has given to nobody knows whom."""
+    stage.wait_for_load(0.2, 0.5)
+    _pause(stage, "control-plane", seconds=PAST_LEASE_SECONDS)
+
+
+def _gateway_away(stage: Stage) -> None:
+    """A partition: everybody lives, and nobody reaches anybody through the door."""
+    stage.wait_for_load(0.2, 0.5)
+    with stage.api_may_fail(after=5.0):
+        _pause(stage, "gateway", seconds=PAST_LEASE_SECONDS)
+
+
+def _pause(stage: Stage, name: str, *, seconds: float) -> None:
+    pid = stage.product.pid(name)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        stage.pause(seconds)
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 def _rolling_restart(stage: Stage) -> None:
@@ -112,6 +139,16 @@ FAULTS = (
         name="kill-everything",
         about="kill -9 of all processes and engines at once, then a start",
         run=_kill_everything,
+    ),
+    Fault(
+        name="control-plane-away",
+        about="the control plane is stopped for longer than its leases, then continued",
+        run=_control_plane_away,
+    ),
+    Fault(
+        name="gateway-away",
+        about="the gateway is stopped for longer than all leases: a partition, both ways",
+        run=_gateway_away,
     ),
     Fault(
         name="rolling-restart",
