@@ -269,6 +269,43 @@ async def test_an_upload_that_breaks_off_is_no_blob(world: Any) -> None:
     assert await count(world, "blob_uploads") == 0
 
 
+async def test_a_sender_that_goes_away_leaves_nothing(world: Any) -> None:
+    messages: list[dict[str, Any]] = [
+        {"type": "http.request", "body": b"x" * (2 * CHUNK_BYTES), "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return messages.pop(0) if len(messages) > 1 else messages[0]
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope: dict[str, Any] = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": "PUT",
+        "scheme": "http",
+        "path": "/api/blobs",
+        "raw_path": b"/api/blobs",
+        "query_string": b"",
+        "root_path": "",
+        "server": ("localhost", 80),
+        "client": ("127.0.0.1", 1),
+        "extensions": {},
+        "headers": [
+            (b"host", b"localhost"),
+            (b"authorization", f"Bearer {world.key}".encode()),
+            (b"transfer-encoding", b"chunked"),
+        ],
+    }
+    await app_of(world)(scope, receive, send)
+    assert sent[0]["status"] == 400
+    assert b"broken_off" in sent[1]["body"]
+    assert await count(world, "blob_uploads") == 0
+
+
 async def test_never_more_than_a_chunk_is_held() -> None:
     async def pieces() -> AsyncIterator[bytes]:
         for size in (1, CHUNK_BYTES, 10, 3 * CHUNK_BYTES, 0, 5):

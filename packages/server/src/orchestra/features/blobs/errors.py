@@ -30,6 +30,13 @@ class BlobMismatch(InvalidInput):
     code: ClassVar[str] = "blob_mismatch"
 
 
+class BrokenOff(OrchestraError):
+    """The content has not arrived as a whole."""
+
+    code: ClassVar[str] = "broken_off"
+    status: ClassVar[HTTPStatus] = HTTPStatus.BAD_REQUEST
+
+
 class BadReference(InvalidInput):
     """What refers to a blob is not the SHA-256 of one."""
 

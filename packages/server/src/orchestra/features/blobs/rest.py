@@ -1,13 +1,17 @@
 """Blobs over REST, for people and for runs with their own credential."""
 
+import asyncio
+from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 from litestar import Request, Response, get, put
 from litestar.di import NamedDependency
+from litestar.exceptions import InternalServerException
 from litestar.params import FromPath, HeaderParameter, QueryParameter
 from litestar.response import Stream
 from litestar.types import ControllerRouterHandler
 
+from orchestra.features.blobs.errors import BrokenOff
 from orchestra.features.blobs.schemas import BlobView, blob_view
 from orchestra.features.blobs.service import reading
 from orchestra.features.blobs.service.storing import ANY_TYPE, Announced, Storing
@@ -24,6 +28,8 @@ RangeHeader = Annotated[str | None, HeaderParameter(name="Range", max_length=200
 IfNoneMatch = Annotated[str | None, HeaderParameter(name="If-None-Match", max_length=2_000)]
 Expected = Annotated[str | None, QueryParameter(name="sha256")]
 ROOT = "/api/blobs"
+# Between two pieces of a body.
+PATIENCE_SECONDS = 60.0
 
 
 @put(
@@ -48,7 +54,7 @@ async def put_blob(
         size=int(length) if length.isdecimal() else None,
         sha256=expected,
     )
-    stored = await Storing(database, settings).store(actor, announced, request.stream())
+    stored = await Storing(database, settings).store(actor, announced, _body(request))
     return blob_view(stored)
 
 
@@ -84,6 +90,21 @@ async def get_blob(
         media_type=blob.media_type,
         headers=headers,
     )
+
+
+async def _body(request: AnyRequest) -> AsyncIterator[bytes]:
+    """What arrives; raises BrokenOff when the sender has gone, or says nothing for too long."""
+    arriving = request.stream()
+    while True:
+        try:
+            piece = await asyncio.wait_for(anext(arriving), PATIENCE_SECONDS)
+        except StopAsyncIteration:
+            return
+        except TimeoutError as error:
+            raise BrokenOff(f"Nothing has arrived for {PATIENCE_SECONDS:g} s.") from error
+        except InternalServerException as error:  # so the framework says that the client has gone
+            raise BrokenOff from error
+        yield piece
 
 
 def _check(actor: Actor, permission: Permission) -> None:
