@@ -14,6 +14,7 @@ from pathlib import Path
 
 from bench import (
     agents,
+    balancing,
     dispatch,
     feeds,
     first_token,
@@ -23,6 +24,7 @@ from bench import (
     programs,
     recovery,
     report,
+    report_balancing,
     report_fleet,
     throughput,
 )
@@ -39,7 +41,7 @@ from bench.systems import System
 RESULTS = Path(__file__).with_name("RESULTS.md")
 BESIDE_PEERS = ("dispatch", "throughput")
 ALONE = ("first_token", "feeds", "idle")
-FLEET = ("recovery", "overload", "agents")
+FLEET = ("recovery", "overload", "balancing", "agents")
 NAMES = (*BESIDE_PEERS, *ALONE, *FLEET)
 
 Benchmarks = Mapping[str, Callable[[], Section]]
@@ -105,6 +107,9 @@ def _fleet(product: Product, directory: Path, *, rounds: int, smoke: bool) -> Be
         ),
         "overload": lambda: report_fleet.overload(
             overload.measure(product, directory, rounds=min(rounds, 3), tasks=tasks)
+        ),
+        "balancing": lambda: report_balancing.balancing(
+            balancing.measure(product, directory, tasks=40 if smoke else 1_200)
         ),
         "agents": lambda: report_fleet.agents(agents.measure(product, directory, count=count)),
     }
