@@ -219,3 +219,38 @@ async def test_messages_of_another_epoch_are_ignored(
         assert await other.result() == 0  # the stream is in order: the two were received before
         onward.set()
         assert await task.result() == 2
+
+
+@pytest.mark.parametrize(("state", "reason"), [("cancelling", "cancelled"), ("stale", "over")])
+async def test_a_run_learns_its_end_from_a_refusal_too(
+    plane: ControlPlane, state: str, reason: str
+) -> None:
+    agent = Agent("late")
+    onward, left = asyncio.Event(), asyncio.Event()
+    seen: list[str] = []
+
+    @agent.task("late")
+    async def late(ctx: Context) -> None:
+        await ctx.emit("started")
+        await onward.wait()
+        try:
+            await ctx.run("other")
+        except asyncio.CancelledError as error:
+            seen.append(str(error))
+            raise
+        finally:
+            left.set()
+
+    async with serving(agent, plane):
+        task = await plane.submit("late")
+        await task.wait_for(lambda task: bool(task.events))
+        if state == "stale":
+            task.epoch += 1  # the lease is lost, and nobody has said so yet
+        else:
+            task.state = state
+        onward.set()
+        async with asyncio.timeout(BOUND):
+            await left.wait()
+        if state == "cancelling":
+            await task.wait_for(lambda task: task.state == "cancelled")
+    assert reason in seen[0]

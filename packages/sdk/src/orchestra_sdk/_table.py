@@ -16,6 +16,10 @@ from orchestra_sdk._run import Run
 _REMEMBERED = 1000  # finished leases, so that a late duplicate of an assignment does not run again
 
 
+# Codes of refusals that are no failure of the handler: its run is over, or is to end.
+_LOST, _CANCELLING = "stale_epoch", "cancelling"
+
+
 class RunTable:
     """Runs by task id: executing, or ended and not yet acknowledged for good."""
 
@@ -90,10 +94,16 @@ class RunTable:
         self._forget(run)
 
     def _reply(self, run: Run, reply: pb.Reply) -> None:
-        if reply.WhichOneof("reply") == "suspended":
-            run.suspend()
-            self._forget(run)
-        run.commands.answer(reply)
+        refused = reply.refused
+        if refused.code == _LOST:
+            self._revoke(run, refused.message)
+        elif refused.code == _CANCELLING and run.cancel_reason is None:
+            run.stop(refused.message)  # the message that says so is still under way
+        else:
+            if reply.HasField("suspended"):
+                run.suspend()
+                self._forget(run)
+            run.commands.answer(reply)
 
     def _revoke(self, run: Run, reason: str) -> None:
         run.stop(reason, revoked=True)

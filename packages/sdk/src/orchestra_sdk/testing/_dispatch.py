@@ -132,12 +132,20 @@ class Dispatch:
         task = self.tasks[message.task_id]
         if task.agent_id != agent.id or task.epoch != message.epoch:
             task.refused += 1
+            self._refuse_stale(task, agent, message)
             return
         reply = self._orchestration.answer(task, _wire.unwrap(message, pb.Command))
         if self.replying:
             self._send(task, agent, pb.TASK_TYPE_REPLY, reply, epoch=message.epoch)
         if task.state == "waiting":
             self._released(task, agent)
+
+    def _refuse_stale(
+        self, task: SubmittedTask, agent: ConnectedAgent, message: pb.TaskMessage
+    ) -> None:
+        failure = pb.Failure(code="stale_epoch", message="the lease is over")
+        reply = pb.Reply(id=_wire.unwrap(message, pb.Command).id, refused=failure)
+        self._send(task, agent, pb.TASK_TYPE_REPLY, reply, epoch=message.epoch)
 
     def _events(
         self, agent: ConnectedAgent, message: pb.TaskMessage, *, acknowledging: bool

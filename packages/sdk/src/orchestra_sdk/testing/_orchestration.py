@@ -30,6 +30,8 @@ class Orchestration:
         kind = command.WhichOneof("command")
         if kind == "save_step":
             reply = self._save(task, command.save_step)
+        elif task.state == "cancelling":
+            reply = _refusal("cancelling", "the task is being cancelled")
         elif kind == "spawn":
             reply = self._spawn(task, command.spawn)
         elif kind == "ask":
@@ -135,8 +137,11 @@ def _taken(task: SubmittedTask, name: str, kind: "pb.StepKind.ValueType") -> pb.
     used[pb.STEP_KIND_EFFECT] = name in task.steps and not any(used.values())
     if not any(taken for other, taken in used.items() if other != kind):
         return None
-    message = f"{name!r} was something else in an earlier run"
-    return pb.Reply(refused=pb.Failure(code="nondeterministic", message=message))
+    return _refusal("nondeterministic", f"{name!r} was something else in an earlier run")
+
+
+def _refusal(code: str, message: str) -> pb.Reply:
+    return pb.Reply(refused=pb.Failure(code=code, message=message))
 
 
 def _outcome(child: SubmittedTask) -> pb.Step:
