@@ -154,7 +154,9 @@ class ControlPlane(Process):
         self.clockwork.random.shuffle(free)
         for number in free:
             self.reserved[number] = self.reserved.get(number, 0) + 1
-        self.rows.transact(self, lambda: self.rows.claim(free), lambda got: self._hand_out(free, got))
+        self.rows.transact(
+            self, lambda: self.rows.claim(free), lambda got: self._hand_out(free, got)
+        )
 
     def _hand_out(self, free: list[int], got: list[Claimed] | Exception) -> None:
         for number in free:
@@ -184,8 +186,6 @@ class ControlPlane(Process):
             if run.is_ending:
                 return
             run.is_ending = True
-        if "acknowledged-before-commit" in self.rows.bugs:
-            self._tell_end(agent.number, task, epoch)
 
         def judged(outcome_or_error: Life | Exception) -> None:
             if isinstance(outcome_or_error, Away):

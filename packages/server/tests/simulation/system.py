@@ -20,7 +20,7 @@ MAX_ATTEMPTS = 12
 BUGS = (
     "stale-write-accepted",
     "lease-keeps-its-epoch",
-    "acknowledged-before-commit",
+    "one-lease-for-two",
     "assign-before-welcome",
 )
 
