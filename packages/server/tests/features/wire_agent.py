@@ -29,6 +29,7 @@ class WireAgent:
     slots: int = 4
     instance_id: str = "instance-1"
     agent_id: str = ""
+    takes_batches: bool = False
     inbox: asyncio.Queue[pb.TaskMessage] = field(default_factory=asyncio.Queue[pb.TaskMessage])
     outbox: asyncio.Queue[pb.TaskMessage | None] = field(
         default_factory=asyncio.Queue[pb.TaskMessage | None]
@@ -67,6 +68,7 @@ class WireAgent:
             instance_id=self.instance_id,
             slots=self.slots,
             running=[pb.RunningTask(task_id=task, epoch=epoch) for task, epoch in running],
+            takes_batches=self.takes_batches,
         )
         await self.send(pb.TASK_TYPE_HELLO, hello)
         self.reading = self.guard.spawn("wire-agent", self._read())
@@ -84,13 +86,23 @@ class WireAgent:
     async def send(
         self, kind: pb.TaskType.ValueType, payload: WireMessage, *, task: str = "", epoch: int = 0
     ) -> None:
+        about = pb.TaskMessage(task_id=task, epoch=epoch)
+        await self.outbox.put(self.message(kind, payload, about))
+
+    @staticmethod
+    def message(
+        kind: pb.TaskType.ValueType, payload: WireMessage, about: pb.TaskMessage
+    ) -> pb.TaskMessage:
+        """A message of the stream about the task and lease of another."""
         content = AnyMessage(
             type_url=PREFIX + payload.DESCRIPTOR.name, value=payload.SerializeToString()
         )
-        await self.outbox.put(
-            pb.TaskMessage(
-                task_id=task, agent_id="ignored", type=kind, payload=content, epoch=epoch
-            )
+        return pb.TaskMessage(
+            task_id=about.task_id,
+            agent_id="ignored",
+            type=kind,
+            payload=content,
+            epoch=about.epoch,
         )
 
     async def say(self, task: pb.TaskMessage, *events: pb.AgentEvent) -> None:
@@ -186,7 +198,11 @@ class WireAgent:
     async def _read(self) -> None:
         try:
             async for message in self.call:
-                await self.inbox.put(message)
+                inside = pb.Batch()
+                if message.type == pb.TASK_TYPE_BATCH:
+                    message.payload.Unpack(inside)
+                for each in inside.messages or (message,):
+                    await self.inbox.put(each)
         except grpc.aio.AioRpcError as error:
             self.error = error
         except asyncio.CancelledError:

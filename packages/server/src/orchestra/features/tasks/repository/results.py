@@ -32,16 +32,19 @@ class Written:
 
 
 # All or nothing: unless every lease is as its agent thinks, nothing is written, and the slow way
-# finds out what is wrong. Locks are taken in the order of ids, as everywhere.
+# finds out what is wrong. Locks are taken in the order of ids, as everywhere, and each row is
+# looked up by its id: the index of held tasks, which the planner likes, is full of dead entries.
 _SUCCEED = f"""
 WITH given AS MATERIALIZED (
     SELECT * FROM unnest(
         $1::uuid[], $2::bigint[], $3::uuid[], $4::jsonb[], $5::jsonb[], $6::bigint[]
     ) AS given (id, epoch, agent_id, result, usage, sequence)
 ), locked AS MATERIALIZED (
-    SELECT tasks.id FROM tasks JOIN given ON tasks.id = given.id
-        AND tasks.epoch = given.epoch AND tasks.agent_id = given.agent_id
-    WHERE state = '{TaskState.RUNNING}' ORDER BY tasks.id FOR UPDATE OF tasks
+    SELECT FROM given CROSS JOIN LATERAL (
+        SELECT state, epoch, agent_id FROM tasks WHERE tasks.id = given.id FOR UPDATE
+    ) AS held
+    WHERE held.state = '{TaskState.RUNNING}' AND held.epoch = given.epoch
+        AND held.agent_id = given.agent_id
 ), complete AS MATERIALIZED (
     SELECT count(*) = cardinality($1) AS all_there FROM locked
 ), attempts AS (
@@ -73,14 +76,15 @@ async def succeed(
 
     One statement is its own transaction. No task may be among them twice.
     """
+    ordered = sorted(successes, key=lambda item: item.task_id)
     rows = await database.fetch(
         _SUCCEED,
-        [item.task_id for item in successes],
-        [item.epoch for item in successes],
-        [item.agent_id for item in successes],
-        [encoded(item.result_json) for item in successes],
-        [encoded(item.usage_json) for item in successes],
-        [item.sequence for item in successes],
+        [item.task_id for item in ordered],
+        [item.epoch for item in ordered],
+        [item.agent_id for item in ordered],
+        [encoded(item.result_json) for item in ordered],
+        [encoded(item.usage_json) for item in ordered],
+        [item.sequence for item in ordered],
         *outbox_columns(parcels),
     )
     return Written(rows[0]["outbox_ids"], rows[0]["is_awaited"]) if rows else None
