@@ -63,7 +63,9 @@ async def test_what_has_no_probe_is_not_probed(plane: ControlPlane) -> None:
     async with serving(agent, plane) as connected:
         assert connected.registration.capability_details[0].probe_seconds == 0
         result = await plane.probe(connected, "work")
+        answered = await plane.probe(connected, "")
     assert "has no probe" in result.message
+    assert answered.healthy
 
 
 def test_a_probe_has_an_interval() -> None:

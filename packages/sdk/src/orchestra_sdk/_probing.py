@@ -55,6 +55,8 @@ class Prober:
 
     async def _problem(self, probe: pb.Probe) -> str | None:
         """Return why the capability does not work, in words, or None."""
+        if not probe.capability:
+            return None  # the question was whether anybody answers
         capability = self._capabilities.get(probe.capability)
         if capability is None or capability.probe is None:
             return f"this agent has no probe of {probe.capability!r}"
