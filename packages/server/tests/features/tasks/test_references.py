@@ -148,3 +148,32 @@ async def test_a_parent_reads_what_its_child_has_made(world: Any) -> None:
         )
     run = replace(person, kind=ActorKind.RUN, task_id=parent.id, role=Role.VIEWER)
     assert await is_readable(world, run, blob)
+
+
+async def test_what_steps_and_children_refer_to_is_kept_or_refused(world: Any, wire: Any) -> None:
+    blob = await store(world, b"of a step")
+    good, bad = ParseDict({"$blob": blob}, Value()), ParseDict({"$blob": "0" * 64}, Value())
+    async with wire(await world.plane()) as agent:
+        await agent.connect()
+        task = await world.submit("echo", 1)
+        assigned = await agent.assigned()
+
+        async def save(name: str, output: Value) -> pb.Reply:
+            command = pb.Command(save_step=pb.SaveStep(name=name, output=output))
+            return await agent.ask_for(assigned, command)
+
+        async def spawn(name: str, given: Value) -> pb.Reply:
+            child = pb.Child(name=name, capability="child", input=given)
+            return await agent.ask_for(assigned, pb.Command(spawn=pb.Spawn(children=[child])))
+
+        assert (await save("kept", good)).HasField("saved")
+        assert (await save("lost", bad)).refused.code == "unknown_blob"
+        assert (await spawn("child", good)).HasField("spawned")
+        assert (await spawn("orphan", bad)).refused.code == "unknown_blob"
+    async with world.database.transaction() as tx:
+        rows = await tx.fetch(
+            "SELECT task_id, parent_id FROM blob_references ORDER BY parent_id NULLS FIRST"
+        )
+        steps = await tx.fetch("SELECT name FROM task_steps ORDER BY name")
+    assert [row["name"] for row in steps] == ["child", "kept"]
+    assert (rows[0]["task_id"], rows[1]["parent_id"]) == (task.id, task.id)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from orchestra.features import blobs
 from orchestra.features.events import Outbox, pack
 from orchestra.features.tasks import events
 from orchestra.features.tasks.repository import results as repository
@@ -22,12 +23,13 @@ from orchestra.foundation.messaging import Bus, Message
 
 
 def is_plain(ending: Ending) -> bool:
-    """Whether it is a result of a run that this control plane has claimed."""
+    """Whether it is a result of a run that this control plane has claimed, and names no blobs."""
     return (
         ending.trigger is Trigger.RESULT
         and ending.claimed is not None
         and ending.result_json is not None
         and ending.agent_id is not None
+        and not blobs.mentions(ending.result_json)
     )
 
 
