@@ -1,10 +1,14 @@
 """The credential of one run: a signed token that lives for minutes and is good for models only."""
 
 import uuid
+from base64 import urlsafe_b64encode
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import OKPKey
@@ -47,6 +51,7 @@ class RunTokens:
     def __init__(self, key_file: Path) -> None:
         self._key_file = key_file
         self._loaded: OKPKey | None = None
+        self._signs: Ed25519PrivateKey | None = None
 
     def issue(self, claims: RunClaims, *, expires_at: datetime) -> str:
         """A token until `expires_at`, but at most ten minutes."""
@@ -59,7 +64,7 @@ class RunTokens:
             "iat": int(now.timestamp()),
             "exp": int(min(expires_at, now + LONGEST).timestamp()),
         }
-        return jwt.encode({"alg": ALGORITHM, "typ": TYPE}, payload, self._key(), [ALGORITHM])
+        return _signed(payload, self._signing_key())
 
     def read(self, token: str) -> RunClaims:
         """What a valid token says; raises Unauthenticated."""
@@ -79,6 +84,14 @@ class RunTokens:
         except (JoseError, KeyError, ValueError, TypeError, AttributeError) as error:
             raise Unauthenticated from error
 
+    def _signing_key(self) -> Ed25519PrivateKey:
+        if self._signs is None:
+            key = self._key().get_op_key("sign")
+            if not isinstance(key, Ed25519PrivateKey):
+                raise BadSigningKey(f"{self._key_file} holds no Ed25519 key.")
+            self._signs = key
+        return self._signs
+
     def _key(self) -> OKPKey:
         if self._loaded is None:
             content = keyfiles.read_or_create(self._key_file, _new_key)
@@ -87,6 +100,19 @@ class RunTokens:
             except (JoseError, ValueError) as error:
                 raise BadSigningKey(f"{self._key_file} holds no Ed25519 key.") from error
         return self._loaded
+
+
+def _signed(payload: Mapping[str, object], key: Ed25519PrivateKey) -> str:
+    """RFC 7515's compact form. Every task has one: the library's own way costs as much again."""
+    signed = b"%b.%b" % (_HEADER, _base64(msgspec.json.encode(payload)))
+    return (signed + b"." + _base64(key.sign(signed))).decode()
+
+
+def _base64(content: bytes) -> bytes:
+    return urlsafe_b64encode(content).rstrip(b"=")
+
+
+_HEADER = _base64(msgspec.json.encode({"alg": ALGORITHM, "typ": TYPE}))
 
 
 def _new_key() -> bytes:
