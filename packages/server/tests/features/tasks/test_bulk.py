@@ -133,6 +133,8 @@ async def test_what_failed_is_tried_again_once(world: Any, http: httpx.AsyncClie
         {"action": "priority", "filter": {"capability": "echo"}},
         {"action": "cancel", "priority": "low", "filter": {"capability": "echo"}},
         {"action": "cancel", "filter": {"capability": "echo"}, "cursor": "nonsense"},
+        {"action": "cancel", "filter": {"error_code": "a\0b"}},
+        {"action": "cancel", "filter": {"created_after": "0001-01-01T00:00:00+14:00"}},
     ],
 )
 async def test_a_bulk_request_that_is_wrong_is_refused(

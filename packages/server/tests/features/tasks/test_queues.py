@@ -141,6 +141,7 @@ async def test_what_names_no_queue_is_not_found(http: httpx.AsyncClient) -> None
         {"scope": "queue", "queue": "echo", "rate": 1},
         {"scope": "key", "max_running": 1},
         {"scope": "key", "key_pointer": "no pointer", "max_running": 1},
+        {"scope": "key", "key_pointer": "/a\0b", "max_running": 1},
         {"scope": "user", "key_pointer": "/a", "max_running": 1},
         {"scope": "everybody", "max_running": 1},
     ],

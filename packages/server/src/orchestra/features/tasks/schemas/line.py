@@ -1,7 +1,7 @@
 """What REST carries about a task's place in line, and about many tasks at once."""
 
 import uuid
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import msgspec
@@ -14,7 +14,7 @@ from orchestra.features.tasks.types import Priority, QueueName, TaskState, Why
 from orchestra.foundation.errors import FieldError, InvalidInput
 from orchestra.foundation.web import Body, View, decode_cursor, encode_cursor
 
-Text = Annotated[str, Meta(min_length=1, max_length=200)]
+Text = Annotated[str, Meta(min_length=1, max_length=200, pattern="^[^\\x00]+$")]
 Moment = Annotated[datetime, Meta(tz=True)]
 
 
@@ -47,6 +47,8 @@ class BulkFilterBody(Body):
     def to_filter(self) -> BulkFilter:
         """Raises InvalidInput if nothing is given: that would be every task there is."""
         given: dict[str, Any] = msgspec.structs.asdict(self)
+        given["created_after"] = _as_utc(self.created_after, "created_after")
+        given["created_before"] = _as_utc(self.created_before, "created_before")
         if all(value is None for value in given.values()):
             said = "say which tasks"
             raise InvalidInput(f"filter: {said}.", fields=[FieldError("filter", said)])
@@ -84,6 +86,14 @@ class BulkView(View):
     matched: int
     changed: int
     next_cursor: str | None
+
+
+def _as_utc(moment: datetime | None, field: str) -> datetime | None:
+    try:
+        return None if moment is None else moment.astimezone(UTC)
+    except OverflowError as error:
+        said = "too far away"
+        raise InvalidInput(f"filter.{field}: {said}.", fields=[FieldError(field, said)]) from error
 
 
 def why_view(why: Why) -> WhyView:

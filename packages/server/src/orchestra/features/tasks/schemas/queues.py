@@ -19,8 +19,8 @@ Count = Annotated[int, Meta(ge=0, le=MAX_NUMBER)]
 Days = Annotated[float, Meta(ge=0, le=36_500)]
 Name = Annotated[str, Meta(min_length=1, max_length=64)]
 Running = Annotated[int, Meta(ge=1, le=1_000_000)]
-Rate = Annotated[float, Meta(gt=0, le=1_000_000)]
-Seconds = Annotated[float, Meta(gt=0, le=MAX_SECONDS)]
+Rate = Annotated[float, Meta(ge=0.000_001, le=1_000_000)]
+Seconds = Annotated[float, Meta(ge=0.001, le=MAX_SECONDS)]
 Weight = Annotated[float, Meta(ge=0.01, le=1_000)]
 
 

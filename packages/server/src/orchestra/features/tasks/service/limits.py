@@ -11,12 +11,12 @@ from orchestra.features.tasks.repository import limits as repository
 from orchestra.features.tasks.repository.limits import MAX_LIMITS, Limit, LimitScope
 from orchestra.features.tasks.service.queues import check_name, settle, wake
 from orchestra.foundation.auth import Actor
-from orchestra.foundation.database import Database, Transaction
+from orchestra.foundation.database import Database, Transaction, without_nul
 from orchestra.foundation.errors import FieldError, InvalidInput
 from orchestra.foundation.messaging import Bus
 
 # RFC 6901; `~0` is a tilde and `~1` a slash inside of a name.
-POINTER = re.compile(r"(/([^~/]|~[01])*)*")
+POINTER = re.compile(r"(/([^~/\0]|~[01])*)*")
 BATCH = 5_000
 
 
@@ -59,7 +59,8 @@ async def find(
     tx: Transaction, *, queue: str | None, after: uuid.UUID | None, limit: int
 ) -> list[Limit]:
     """One page by age, and one more if there is one."""
-    return await repository.find(tx, queue=queue, after=after, limit=limit)
+    name = without_nul(queue) if queue is not None else None
+    return await repository.find(tx, queue=name, after=after, limit=limit)
 
 
 def _check(wanted: Limit) -> None:
