@@ -128,12 +128,17 @@ class Stage:
         """How long a fault lasts; nothing can be waited for instead."""
         self._stopped.wait(seconds)
 
-    def crash_at(self, point: str, *, seconds: float = ONLINE_SECONDS) -> None:
-        """Has the next process killed that comes to a named point, and waits until it was."""
+    def crash_at(self, point: str, *, seconds: float = ONLINE_SECONDS) -> bool:
+        """Has the next process killed that comes to a named point; False: the load ended before."""
         armed = self.product.data_dir.parent / CRASH_POINTS / point
         armed.touch()
+
+        def is_decided() -> bool:
+            return not armed.exists() or (self.load.is_over and self.is_over())
+
         try:
-            self.wait(lambda: not armed.exists(), f"somebody comes to {point}", seconds=seconds)
+            self.wait(is_decided, f"somebody comes to {point}", seconds=seconds)
+            return not armed.exists()
         finally:
             armed.unlink(missing_ok=True)
 

@@ -18,6 +18,7 @@ POINTS = (
     "end.before-acknowledge",
     "outbox.after-send",
 )
+POINTS_A_RUN = 4
 LONG = Size(submits=500, rate=20.0)
 
 
@@ -97,14 +98,14 @@ def _restart(stage: Stage, name: str) -> None:
 
 def _crash_points(stage: Stage) -> None:
     """Each of our processes dies between commit, send and acknowledgement, in the seed's order."""
-    points = list(POINTS)
-    stage.random.shuffle(points)
+    points = stage.random.sample(POINTS, POINTS_A_RUN)
+    points.sort(key=lambda point: not point.startswith("submit."))  # while there are submits
     stage.wait_for_load(0.05, 0.1)
     with stage.api_may_fail():
         for point in points:
             before = stage.pids()
-            stage.crash_at(point)
-            stage.wait_all_ready(before)
+            if stage.crash_at(point):
+                stage.wait_all_ready(before)
 
 
 def _crash_while_taking_back(stage: Stage) -> None:
@@ -157,7 +158,7 @@ FAULTS = (
     ),
     Fault(
         name="crash-points",
-        about="api and control plane die between commit, send and acknowledgement",
+        about="processes die between commit, send and acknowledgement, at four points of seven",
         run=_crash_points,
         size=LONG,
     ),
