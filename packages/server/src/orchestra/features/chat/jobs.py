@@ -26,7 +26,8 @@ def on_task_finished(outbox: Outbox) -> OnTaskFinished:
     """What tasks call in their transaction when a task is over, at least once."""
 
     async def settle(tx: Transaction, task: Task) -> None:
-        await answers.settle_tasks(tx, outbox, [task.id])
+        if task.parent_id is None:  # a turn is nobody's child
+            await answers.settle_tasks(tx, outbox, [task.id])
 
     return settle
 

@@ -34,4 +34,5 @@ def fire(
 
 async def on_task_finished(tx: Transaction, task: Task) -> None:
     """What tasks call at the end of a task: the next of a schedule may wait for it."""
-    await repository.wake_after(tx, task.id)
+    if task.parent_id is None:  # what a schedule has submitted is nobody's child
+        await repository.wake_after(tx, task.id)

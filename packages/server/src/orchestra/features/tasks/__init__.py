@@ -13,7 +13,6 @@ from orchestra.features.tasks.service.hosting import (
     host,
     is_at_work,
     outcomes,
-    parent_of,
     start_children,
 )
 from orchestra.features.tasks.service.metrics import SystemMetrics
@@ -70,7 +69,6 @@ __all__ = [
     "is_capability",
     "is_current_run",
     "outcomes_of_children",
-    "parent_of",
     "snapshot_source",
     "snapshots",
     "start_children",

@@ -146,38 +146,27 @@ class FinishDelivery:
         """One batch; returns its size. One callback that fails is undone and tried again later."""
         async with self._database.transaction() as tx:
             taken = await ending.take_finished(tx, limit=DELIVER_BATCH)
-            failed = await self._followed(tx, taken)
-            called = [task_id for task_id in taken if task_id not in failed]
-            failed |= {task_id for task_id in called if not await self._try(tx, task_id)}
+            failed = await self._tell(tx, taken)
             await ending.put_back_finished(tx, list(failed))
         return len(taken) - len(failed)
 
-    async def _followed(self, tx: Transaction, taken: Sequence[TaskId]) -> set[TaskId]:
+    async def _tell(self, tx: Transaction, taken: Sequence[TaskId]) -> set[TaskId]:
         """All together; one by one only if that fails. Returns those to be tried again."""
-        if self._follow is None or not taken:
-            return set()
         try:
             async with tx.savepoint():
-                await self._follow(tx, taken)
+                await self._call(tx, taken)
         except Exception:
-            log.exception("what follows from ends was not done", count=len(taken))
+            log.exception("ends of tasks were not delivered", task_ids=[str(id) for id in taken])
             if len(taken) == 1:
                 return set(taken)
-            alone = [await self._followed(tx, [task_id]) for task_id in taken]
+            alone = [await self._tell(tx, [task_id]) for task_id in taken]
             return {task_id for failed in alone for task_id in failed}
         return set()
 
-    async def _try(self, tx: Transaction, task_id: TaskId) -> bool:
-        try:
-            async with tx.savepoint():
-                await self._call(tx, await reading.get(tx, task_id))
-        except Exception:
-            log.exception("the end of a task was not delivered", task_id=str(task_id))
-            return False
-        return True
-
-    async def _call(self, tx: Transaction, task: Task | None) -> None:
-        if task is not None:
+    async def _call(self, tx: Transaction, taken: Sequence[TaskId]) -> None:
+        if self._follow is not None and taken:
+            await self._follow(tx, taken)
+        for task in await reading.get_all(tx, taken):
             for callback in self._callbacks:
                 await callback(tx, task)
 

@@ -192,6 +192,7 @@ class Task:
     deadline: datetime | None = None
     retry: RetryPolicy | None = None
     replay_of: TaskId | None = None
+    parent_id: TaskId | None = None  # the task whose child it is
     replayed_as: TaskId | None = None
     is_repeated: bool = False  # an earlier submit with the same idempotency key made it
 

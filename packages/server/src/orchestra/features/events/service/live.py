@@ -19,7 +19,7 @@ DEFAULT_TYPES = frozenset({"task.status", "task.finished", "conversation.updated
 SLOW_SECONDS = 5.0
 
 # What administrators see of others; conversations are nobody else's business.
-FOR_ADMINISTRATORS = ("task.", "agent.")
+FOR_ADMINISTRATORS = ("task.", "agent.", "approval.")
 
 LiveTopic = StreamTopic | CurrentTopic
 

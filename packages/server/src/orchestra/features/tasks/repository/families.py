@@ -1,6 +1,5 @@
 """SQL of parents, children and everything above and below them."""
 
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -80,13 +79,19 @@ async def make_waiting(tx: Transaction, task_id: TaskId) -> None:
     )
 
 
-async def parent_ids(tx: Transaction, ids: Sequence[uuid.UUID]) -> dict[TaskId, TaskId]:
-    """The parent of each of the tasks that has one."""
+async def with_kin(tx: Transaction, ids: Sequence[TaskId]) -> list[TaskId]:
+    """Those of the tasks that have a parent or children, or have asked something."""
     rows = await tx.fetch(
-        "SELECT id, parent_id FROM tasks WHERE id = ANY($1::uuid[]) AND parent_id IS NOT NULL",
+        """
+        SELECT id FROM tasks WHERE id = ANY($1::uuid[]) AND (
+            parent_id IS NOT NULL
+            OR EXISTS (SELECT FROM tasks AS child WHERE child.parent_id = tasks.id)
+            OR EXISTS (SELECT FROM approvals WHERE task_id = tasks.id AND state = 'open')
+        )
+        """,
         list(ids),
     )
-    return {TaskId(row["id"]): TaskId(row["parent_id"]) for row in rows}
+    return [TaskId(row["id"]) for row in rows]
 
 
 async def live_parents(tx: Transaction, ids: Sequence[TaskId]) -> set[TaskId]:

@@ -10,6 +10,7 @@ from orchestra.foundation.database import Row, Transaction
 
 # Only our own column lists are put into these.
 _GET = f"SELECT {FULL} FROM tasks WHERE id = $1"
+_GET_ALL = f"SELECT {FULL} FROM tasks WHERE id = ANY($1::uuid[]) ORDER BY id"
 _FIND = f"""
 SELECT {BRIEF} FROM tasks
 WHERE ($1::uuid IS NULL OR user_id = $1)
@@ -49,6 +50,11 @@ class TaskCounts:
 async def get(tx: Transaction, task_id: uuid.UUID) -> Task | None:
     row = await tx.fetch_one(_GET, task_id)
     return to_task(row) if row else None
+
+
+async def get_all(tx: Transaction, ids: Sequence[uuid.UUID]) -> list[Task]:
+    """Those of the tasks that are there."""
+    return [to_task(row) for row in await tx.fetch(_GET_ALL, list(ids))] if ids else []
 
 
 async def find(tx: Transaction, wanted: TaskFilter) -> list[Task]:

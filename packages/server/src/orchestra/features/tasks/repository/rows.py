@@ -24,7 +24,7 @@ AGENT_NAME = """
 BRIEF = f"""
     id, queue, capability, agent_id, {AGENT_NAME}, state, priority, attempt, max_attempts, epoch,
     error, usage, user_id, affinity_key, created_at, started_at, finished_at,
-    run_after, deadline, retry, replay_of, replayed_as"""
+    run_after, deadline, retry, replay_of, replayed_as, parent_id"""
 FULL = f"{BRIEF}, input, result"
 
 
@@ -54,6 +54,7 @@ def to_task(row: Row, *, is_repeated: bool = False) -> Task:
         deadline=row["deadline"],
         retry=to_retry(row["retry"]),
         replay_of=row["replay_of"],
+        parent_id=row["parent_id"],
         replayed_as=row["replayed_as"],
         is_repeated=is_repeated,
     )

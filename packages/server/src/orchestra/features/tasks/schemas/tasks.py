@@ -103,6 +103,7 @@ class TaskView(View):
     deadline: datetime | None
     retry: RetryPolicy | None
     replay_of: uuid.UUID | None
+    parent_id: uuid.UUID | None
     replayed_as: uuid.UUID | None
 
 
@@ -135,7 +136,6 @@ class TaskDetail(TaskView):
     """A task with everything that was tried, its place in its tree, and what it waits for."""
 
     attempts: list[AttemptView]
-    parent_id: uuid.UUID | None
     root_id: uuid.UUID
     depth: int
     name: str | None  # in its parent
@@ -178,6 +178,7 @@ def task_fields(task: Task) -> dict[str, Any]:
         "deadline": task.deadline,
         "retry": task.retry,
         "replay_of": task.replay_of,
+        "parent_id": task.parent_id,
         "replayed_as": task.replayed_as,
     }
 
@@ -192,7 +193,6 @@ def task_detail(
     return TaskDetail(
         **task_fields(task),
         attempts=[attempt_view(item) for item in attempts],
-        parent_id=place.parent_id,
         root_id=place.root_id,
         depth=place.depth,
         name=place.child_name,

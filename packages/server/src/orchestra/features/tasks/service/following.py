@@ -21,6 +21,9 @@ async def follow(tx: Transaction, outbox: Outbox, bus: Bus, ended: Sequence[Task
     Parents see the outcomes and go on, questions are withdrawn, children that are not detached are
     stopped, and what waited above for the end of a cancelled tree may be over.
     """
+    ended = await families.with_kin(tx, ended)
+    if not ended:
+        return
     parents = await families.live_parents(tx, ended)
     above = await families.stopping_above(tx, ended)
     orphaned = await families.with_live_children(tx, ended)

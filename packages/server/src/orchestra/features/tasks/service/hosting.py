@@ -4,7 +4,6 @@ Such a task waits from its beginning to its end, and holds no slot. Whoever work
 the transaction in which it learns of a child's end, under the task's lock.
 """
 
-import uuid
 from collections.abc import Sequence
 
 from orchestra.features.events import Outbox
@@ -78,10 +77,6 @@ async def outcomes(tx: Transaction, task_id: TaskId) -> dict[str, Step]:
     await step_rows.settle_children_of(tx, task_id)
     found = (await step_rows.settled(tx, [task_id])).get(task_id, [])
     return {step.name: step for step in found}
-
-
-async def parent_of(tx: Transaction, task_id: uuid.UUID) -> TaskId | None:
-    return (await families.parent_ids(tx, [task_id])).get(TaskId(task_id))
 
 
 async def conclude(

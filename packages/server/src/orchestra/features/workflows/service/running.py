@@ -19,7 +19,6 @@ from orchestra.features.tasks import (
     host_task,
     is_at_work,
     outcomes_of_children,
-    parent_of,
     snapshots,
     start_children,
     visible_task,
@@ -72,7 +71,7 @@ class Runner:
 
     async def on_task_finished(self, tx: Transaction, task: Task) -> None:
         """Takes the run on whose node has ended, if it is one; doing it again changes nothing."""
-        run_id = await parent_of(tx, task.id)
+        run_id = task.parent_id
         workflow = await repository.workflow_of_run(tx, run_id) if run_id else None
         if run_id is None or workflow is None or not await is_at_work(tx, run_id):
             return
