@@ -119,6 +119,8 @@ async def test_another_time_replaces_the_first(http: httpx.AsyncClient) -> None:
     again = (await http.patch(one, json={"cron": "0 7 * * *", "timezone": "UTC"})).json()
     assert (again["at"], again["timezone"]) == (None, "UTC")
     assert (await http.patch(one, json={"cron": "nonsense"})).status_code == 422
+    past = await http.patch(one, json={"at": "2020-01-01T00:00:00Z"})
+    assert (past.status_code, past.json()["code"]) == (422, "bad_timing")
 
 
 async def test_a_schedule_runs_out_of_turn_once_for_each_key(

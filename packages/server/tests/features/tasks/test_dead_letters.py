@@ -7,6 +7,7 @@ import httpx
 import pytest
 from orchestra.features.identity import Identity
 from orchestra.features.tasks.rest import dead_letters
+from orchestra.features.tasks.service import dead_letters as service
 from orchestra.foundation.web import create_app
 
 pytestmark = pytest.mark.anyio
@@ -156,6 +157,21 @@ async def test_a_request_that_is_wrong_is_refused(
     http: httpx.AsyncClient, wrong: dict[str, Any]
 ) -> None:
     assert (await http.post(f"{ROOT}/replay", json=wrong)).status_code == 422
+
+
+async def test_large_inputs_are_replayed_a_few_at_a_time(
+    world: Any, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "MAX_INPUT_BYTES", 1)  # so that each fills a request
+    dead = [await failed(world, f"boom {number}") for number in range(5)]
+    (group,) = await groups(http)
+    named = await http.post(f"{ROOT}/replay", json={"task_ids": dead})
+    assert (named.status_code, named.json()["code"]) == (413, "input_too_large")
+    left: list[int] = []
+    for _ in range(3):
+        answer = await http.post(f"{ROOT}/replay", json={"fingerprint": group["fingerprint"]})
+        left.append(answer.json()["remaining"])
+    assert left == [4, 3, 2]
 
 
 async def test_another_input_is_for_one_task_only(world: Any, http: httpx.AsyncClient) -> None:

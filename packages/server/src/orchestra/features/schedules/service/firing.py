@@ -6,7 +6,7 @@ transaction, under the lock of the schedule's row.
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import msgspec
@@ -43,7 +43,6 @@ class _Outcome:
     last_task_id: uuid.UUID | None
     last_error: str | None = None
     skipped: int = 0
-    fired: list[datetime] = field(default_factory=list[datetime])
 
 
 class Firing:
@@ -140,7 +139,6 @@ class Firing:
             log.warning("a schedule was refused", schedule=str(schedule.id), why=str(error))
             return
         outcome.last_at, outcome.last_task_id = due, task.id
-        outcome.fired.append(due)
         log.info("fired", schedule=str(schedule.id), due=due.isoformat(), task_id=str(task.id))
 
     async def _is_busy(self, tx: Transaction, actor: Actor, task_id: uuid.UUID | None) -> bool:

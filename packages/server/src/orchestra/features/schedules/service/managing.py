@@ -28,7 +28,7 @@ async def create(tx: Transaction, actor: Actor, settings: Settings, new: NewSche
     now = await repository.now(tx)
     next_at = timetable.next_after(new.timing, now)
     if next_at is None:
-        raise BadTiming("at: this time is over", fields=[FieldError("at", "this time is over")])
+        raise _over()
     made = await repository.insert(tx, ScheduleId(ids.new_id()), actor.owner, new, next_at=next_at)
     await _audit(tx, actor, "schedule.created", made)
     return made
@@ -78,6 +78,8 @@ async def change(
         changes |= {"paused_at": paused_at}
     if timing != schedule.timing or paused_at != schedule.paused_at:
         next_at = timetable.next_after(timing, now)
+        if next_at is None and timing != schedule.timing:
+            raise _over()
         changes |= {"next_at": next_at, "pending": [], "wake_at": None if paused_at else next_at}
     changed = await repository.update(tx, schedule.id, changes) if changes else schedule
     if changed is None:
@@ -95,6 +97,10 @@ async def delete(tx: Transaction, actor: Actor, schedule_id: uuid.UUID) -> None:
 
 async def note_run(tx: Transaction, actor: Actor, schedule: Schedule, task_id: uuid.UUID) -> None:
     await _audit(tx, actor, "schedule.run", schedule, task_id=task_id)
+
+
+def _over() -> BadTiming:
+    return BadTiming("at: this time is over", fields=[FieldError("at", "this time is over")])
 
 
 def _new_timing(schedule: Schedule, given: Mapping[str, Any]) -> Timing:

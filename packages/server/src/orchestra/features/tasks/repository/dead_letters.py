@@ -55,16 +55,24 @@ SELECT {BRIEF} FROM tasks
 WHERE {_DEAD} AND {_OF} AND fingerprint = $2 AND ($3::uuid IS NULL OR id < $3)
 ORDER BY id DESC LIMIT $4
 """
+_CHOSEN = f"""{_DEAD} AND {_OF} AND ($2::text IS NULL OR fingerprint = $2)
+    AND ($3::uuid[] IS NULL OR id = ANY($3))"""
+# As many as fit: who submits them again has their inputs in memory.
 _TAKE = f"""
+WITH chosen AS MATERIALIZED (
+    SELECT id, sum(pg_column_size(input)) OVER (ORDER BY id) - pg_column_size(input) AS before
+    FROM tasks WHERE {_CHOSEN} ORDER BY id LIMIT $4
+)
+SELECT id FROM tasks
+WHERE {_DEAD} AND id IN (SELECT id FROM chosen WHERE before < $5) ORDER BY id FOR UPDATE
+"""
+_WISHES = """
 SELECT id, user_id, queue, capability, priority, input, affinity_key, max_attempts, retry,
     queue_timeout_seconds, run_timeout_seconds, progress_timeout_seconds,
     extract(epoch FROM deadline - created_at)::float8 AS deadline_seconds
-FROM tasks
-WHERE {_DEAD} AND {_OF} AND ($2::text IS NULL OR fingerprint = $2)
-    AND ($3::uuid[] IS NULL OR id = ANY($3))
-ORDER BY id LIMIT $4 FOR UPDATE
+FROM tasks WHERE id = ANY($1::uuid[]) ORDER BY id
 """
-_COUNT = f"SELECT count(*) FROM tasks WHERE {_DEAD} AND {_OF} AND fingerprint = $2"
+_COUNT = f"SELECT count(*) FROM tasks WHERE {_CHOSEN}"
 
 
 async def groups(
@@ -93,22 +101,33 @@ async def in_group(
     return [to_task(row) for row in rows]
 
 
-async def take(
-    tx: Transaction,
-    *,
-    user_id: uuid.UUID | None,
-    fingerprint: str | None,
-    ids: Sequence[uuid.UUID] | None,
-    limit: int,
-) -> list[tuple[TaskId, uuid.UUID, NewTask]]:
-    """Locks dead letters in the order of their ids: each with its owner and its wish."""
-    given = None if ids is None else list(ids)
-    rows = await tx.fetch(_TAKE, user_id, fingerprint, given, limit)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """Some by id, or all of a group; without `user_id` everybody's."""
+
+    user_id: uuid.UUID | None
+    fingerprint: str | None = None
+    ids: Sequence[uuid.UUID] | None = None
+
+    @property
+    def parameters(self) -> tuple[object, object, object]:
+        return self.user_id, self.fingerprint, None if self.ids is None else list(self.ids)
+
+
+async def take(tx: Transaction, choice: Choice, *, limit: int, max_bytes: int) -> list[TaskId]:
+    """Locks dead letters in the order of their ids, until their inputs have so many bytes."""
+    rows = await tx.fetch(_TAKE, *choice.parameters, limit, max_bytes)
+    return [TaskId(row["id"]) for row in rows]
+
+
+async def wishes(tx: Transaction, ids: Sequence[TaskId]) -> list[tuple[TaskId, uuid.UUID, NewTask]]:
+    """Each with its owner and what was wanted."""
+    rows = await tx.fetch(_WISHES, list(ids))
     return [(TaskId(row["id"]), row["user_id"], _to_wish(row)) for row in rows]
 
 
-async def count(tx: Transaction, fingerprint: str, *, user_id: uuid.UUID | None) -> int:
-    found: int = await tx.fetch_value(_COUNT, user_id, fingerprint)
+async def count(tx: Transaction, choice: Choice) -> int:
+    found: int = await tx.fetch_value(_COUNT, *choice.parameters)
     return found
 
 

@@ -9,9 +9,9 @@ from typing import Any
 from msgspec import UNSET
 
 from orchestra.features import audit
-from orchestra.features.tasks.errors import TaskNotFound
+from orchestra.features.tasks.errors import InputTooLarge, TaskNotFound
 from orchestra.features.tasks.repository import dead_letters as repository
-from orchestra.features.tasks.repository.dead_letters import DeadGroup
+from orchestra.features.tasks.repository.dead_letters import Choice, DeadGroup
 from orchestra.features.tasks.service.submit import Submitter
 from orchestra.features.tasks.types import Task, TaskId
 from orchestra.foundation.auth import Actor
@@ -20,6 +20,8 @@ from orchestra.foundation.errors import FieldError, InvalidInput
 
 # In one request, which is one transaction; of a larger group the rest comes with the next.
 MOST = 500
+# As the database has them, which is compressed.
+MAX_INPUT_BYTES, ANY_SIZE = 8 * 1024**2, 2**60
 NONE = "There is no such dead letter, or it is somebody else's."
 
 
@@ -71,19 +73,20 @@ async def replay(
 
     Raises TaskNotFound if one that is named by its id is none, or none any more.
     """
-    taken = await _take(tx, actor, chosen)
+    choice = _choice(actor, chosen)
+    taken = await _take(tx, choice, max_bytes=MAX_INPUT_BYTES)
     if edited is not UNSET and (chosen.ids is None or len(taken) != 1):
         raise InvalidInput(
             "Another input can be given to one task at a time.",
             fields=[FieldError("input", "for one task only")],
         )
     pairs: list[tuple[TaskId, TaskId]] = []
-    for dead, user_id, wish in taken:
+    for dead, user_id, wish in await repository.wishes(tx, taken):
         new = wish if edited is UNSET else replace(wish, input=edited)
         task = await submitter.submit(replace(actor, user_id=user_id), new, tx=tx)
         pairs.append((dead, task.id))
     await repository.note_replayed(tx, pairs)
-    remaining = await _remaining(tx, actor, chosen)
+    remaining = await _remaining(tx, choice)
     details = {"replayed_as": [fresh for _, fresh in pairs], "edited": edited is not UNSET}
     await _audit(tx, actor, "dead_letters.replayed", [dead for dead, _ in pairs], **details)
     return Replayed(pairs, remaining)
@@ -91,32 +94,31 @@ async def replay(
 
 async def discard(tx: Transaction, actor: Actor, chosen: Chosen) -> tuple[int, int]:
     """Takes them out of the list; the tasks stay failed. How many, and how many are left."""
-    ids = [dead for dead, _, _ in await _take(tx, actor, chosen)]
+    choice = _choice(actor, chosen)
+    ids = await _take(tx, choice, max_bytes=ANY_SIZE)
     await repository.note_discarded(tx, ids)
-    remaining = await _remaining(tx, actor, chosen)
+    remaining = await _remaining(tx, choice)
     await _audit(tx, actor, "dead_letters.discarded", ids)
     return len(ids), remaining
 
 
-async def _take(tx: Transaction, actor: Actor, chosen: Chosen) -> list[Any]:
+def _choice(actor: Actor, chosen: Chosen) -> Choice:
     chosen.check()
-    taken = await repository.take(
-        tx,
-        user_id=_viewer(actor),
-        fingerprint=chosen.fingerprint,
-        ids=chosen.ids,
-        limit=MOST,
-    )
-    wanted = 1 if chosen.ids is None else len(set(chosen.ids))
-    if len(taken) < wanted:
+    return Choice(user_id=_viewer(actor), fingerprint=chosen.fingerprint, ids=chosen.ids)
+
+
+async def _take(tx: Transaction, choice: Choice, *, max_bytes: int) -> list[TaskId]:
+    taken = await repository.take(tx, choice, limit=MOST, max_bytes=max_bytes)
+    wanted = 1 if choice.ids is None else len(set(choice.ids))
+    if len(taken) == wanted or (choice.ids is None and taken):
+        return taken
+    if await repository.count(tx, choice) < wanted:
         raise TaskNotFound(NONE)
-    return taken
+    raise InputTooLarge("Their inputs are too large together; name fewer at once.")
 
 
-async def _remaining(tx: Transaction, actor: Actor, chosen: Chosen) -> int:
-    if chosen.fingerprint is None:
-        return 0
-    return await repository.count(tx, chosen.fingerprint, user_id=_viewer(actor))
+async def _remaining(tx: Transaction, choice: Choice) -> int:
+    return 0 if choice.fingerprint is None else await repository.count(tx, choice)
 
 
 async def _audit(
