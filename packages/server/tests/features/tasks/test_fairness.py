@@ -186,6 +186,21 @@ async def test_shares_that_say_nothing_are_forgotten(world: Any) -> None:
     assert [row["user_id"] for row in left] == [users[0].actor.owner]
 
 
+async def test_queues_that_were_empty_for_a_day_begin_anew(world: Any) -> None:
+    await submit(world, world.actor, 5)
+    await submit(world, world.actor, 5, "other")
+    assert len(await claim(world, 10, "echo", "other")) == 10
+    await submit(world, world.actor, 1, "other")
+    async with world.database.transaction() as tx:
+        await tx.execute("UPDATE fair_clocks SET moved_at = now() - interval '25 hours'")
+    await Delayed(world.database, world.bus).tidy()
+    async with world.database.transaction() as tx:
+        shares = await tx.fetch("SELECT queue FROM fair_shares")
+        clocks = await tx.fetch("SELECT queue FROM fair_clocks")
+    assert [row["queue"] for row in shares] == ["other"]
+    assert [row["queue"] for row in clocks] == ["other"]
+
+
 async def test_a_delayed_task_starts_on_time_and_no_claim_sees_it_before(
     world: Any, wire: Any
 ) -> None:

@@ -30,6 +30,10 @@ _PLACE = """wanted AS MATERIALIZED (
 UPDATE tasks SET fair_tag = placed.tag, run_after = NULL, blocked_on = NULL
 FROM placed WHERE tasks.id = placed.id
 RETURNING tasks.id, queue, priority, epoch, capability"""
+_IDLE = """moved_at < now() - make_interval(secs => $1 * 86400) AND NOT EXISTS (
+    SELECT FROM tasks WHERE tasks.queue = clock.queue AND tasks.priority = clock.priority
+        AND state = 'queued' AND run_after IS NULL
+)"""
 _BACK = """
 SELECT id, queue, priority, user_id, epoch > 1 AS is_return,
     row_number() OVER (PARTITION BY queue, priority, user_id, epoch > 1 ORDER BY id) AS turn"""
@@ -101,6 +105,37 @@ async def forget_served(tx: Transaction, *, limit: int) -> int:
         """,
         limit,
     )
+
+
+async def forget_idle(tx: Transaction, *, days: float, limit: int) -> int:
+    """Drops what is known of queues in which nothing has waited for so long: they begin anew."""
+    shares = await tx.execute(
+        f"""
+        DELETE FROM fair_shares WHERE (queue, priority, user_id, is_return) IN (
+            SELECT queue, priority, user_id, is_return
+            FROM fair_shares JOIN fair_clocks AS clock USING (queue, priority)
+            WHERE {_IDLE} ORDER BY queue, priority, user_id, is_return LIMIT $2
+            FOR UPDATE OF fair_shares SKIP LOCKED
+        )
+        """,
+        days,
+        limit,
+    )
+    clocks = await tx.execute(
+        f"""
+        DELETE FROM fair_clocks WHERE (queue, priority) IN (
+            SELECT queue, priority FROM fair_clocks AS clock
+            WHERE {_IDLE} AND NOT EXISTS (
+                SELECT FROM fair_shares AS share
+                WHERE share.queue = clock.queue AND share.priority = clock.priority
+            )
+            ORDER BY queue, priority LIMIT $2 FOR UPDATE SKIP LOCKED
+        )
+        """,
+        days,
+        limit,
+    )
+    return max(shares, clocks)
 
 
 async def give_back_unused(tx: Transaction, *, limit: int) -> int:

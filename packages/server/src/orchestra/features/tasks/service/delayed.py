@@ -14,6 +14,7 @@ BATCH = 500
 # How late a task may be that became due sooner than anything known at the last look.
 LOOK_SECONDS = 0.25
 TIDY_SECONDS = 5.0
+IDLE_DAYS = 1.0
 
 
 class Delayed:
@@ -35,7 +36,8 @@ class Delayed:
             changed = await fairness.give_back_unused(tx, limit=BATCH)
         async with self._database.transaction() as tx:
             changed = max(changed, await fairness.forget_served(tx, limit=BATCH))
-            changed = max(changed, await limits.forget_full_tokens(tx, limit=BATCH))
+            idle = await fairness.forget_idle(tx, days=IDLE_DAYS, limit=BATCH)
+            changed = max(changed, idle, await limits.forget_full_tokens(tx, limit=BATCH))
         async with self._database.transaction() as tx:
             freed = await free_orphans(tx, self._bus)
         if freed:
