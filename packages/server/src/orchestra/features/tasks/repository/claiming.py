@@ -86,9 +86,10 @@ SELECT
     deadline
 FROM claimed ORDER BY priority DESC, fair_tag, id"""
 
+# Claimed at once: enough to share a commit, few enough to be pushed at once.
+MAX_CLAIM = 64
 # The most urgent tasks of a queue, locked one by one as they are needed. The inner bound is for the
 # planner: of a parameter it expects so many rows that it plans each claim anew, which doubles it.
-MAX_CLAIM = 64
 HEADS = f"""
         SELECT * FROM (
             SELECT id, priority, fair_tag FROM tasks

@@ -10,13 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 from orchestra.features.agents import ConnectedAgent, Registry
 from orchestra.features.tasks.repository import balancing as repository
+from orchestra.features.tasks.repository.claiming import MAX_CLAIM
 from orchestra.features.tasks.service.affinity import Ring
 from orchestra.features.tasks.types import Balancing, QueueName
 from orchestra.foundation import ids
 from orchestra.foundation.database import Transaction
 
-# Claimed at once: enough to share a commit, few enough to be pushed at once.
-MAX_CLAIM = 64
 # Rings that are kept; beyond, all are made anew.
 MAX_RINGS = 1_000
 
