@@ -63,6 +63,7 @@ async def test_a_parent_waits_without_a_slot_and_goes_on_with_its_childrens_resu
         parent = await world.submit("echo", 1, priority=Priority.HIGH)
         run = await agent.assigned()
         spawned = (await agent.ask_for(run, agent.spawn("a", "b"))).spawned.task_ids
+        assert list(spawned) == sorted(spawned), "ids are in the order of the children"
         again = (await agent.ask_for(run, agent.spawn("b", "a"))).spawned.task_ids
         assert list(again) == list(reversed(spawned)), "the same names are the same children"
         assert (await agent.ask_for(run, agent.suspend("a", "b"))).HasField("suspended")

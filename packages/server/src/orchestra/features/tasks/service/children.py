@@ -5,6 +5,7 @@ import math
 import uuid
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import msgspec
@@ -71,7 +72,7 @@ async def _submit(
     if await step_rows.count(tx, task.id, children=True) + len(fresh) > settings.max_children:
         raise TooMany(f"A task has at most {settings.max_children} children.")
     lineage = [*parent.lineage, _key(parent.queue, parent.capability, parent.input)]
-    prepared = [await _prepare(tx, settings, task, child, lineage) for child in fresh]
+    prepared = _in_order([await _prepare(tx, settings, task, child, lineage) for child in fresh])
     await submitting.insert(tx, prepared)
     await references.of_inputs(tx, prepared, parent_id=task.id)
     adopted = [
@@ -85,6 +86,12 @@ async def _submit(
     await families.want_finish(tx, task.id)
     tx.after_commit(lambda: _announce(bus, parent, prepared))
     return {child.name: child.id for child in adopted}
+
+
+def _in_order(prepared: Sequence[PreparedTask]) -> list[PreparedTask]:
+    """With ids in the order of the children: those of one millisecond have none."""
+    ordered = sorted(ready.id for ready in prepared)
+    return [replace(ready, id=id) for ready, id in zip(prepared, ordered, strict=True)]
 
 
 async def _prepare(

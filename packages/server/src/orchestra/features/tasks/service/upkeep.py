@@ -99,7 +99,7 @@ class Upkeep:
         if now > run.run_deadline:
             said = "The run took longer than it may."
             return lost(task_id, epoch, said, code="run_timeout")
-        if now - run.last_event_at > run.progress_timeout:
+        if now - run.last_event_at > run.progress_timeout and not run.is_leaving:
             said = f"The agent said nothing for {run.progress_timeout:g} s."
             return lost(task_id, epoch, said, code="progress_timeout")
         return None
