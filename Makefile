@@ -74,7 +74,7 @@ chaos-short: setup-dev
 	PYTHONPATH=tests python -m chaos --short $(ARGS)
 
 # In this order: what fails fast stands first; each part ends with a line that says how it went.
-test: check web-test unit e2e
+test: check web-test unit e2e chaos-short
 
 generate: setup-dev
 	bash scripts/generate.sh

@@ -19,6 +19,7 @@ NAME, QUEUE, LEDGER = os.environ["CHAOS_AGENT"], os.environ["CHAOS_QUEUE"], "CHA
 # An agent that shall be an hour ahead or behind: the shift of its clock, in seconds.
 SHIFT = float(os.environ.get("CHAOS_CLOCK_SHIFT", "0"))
 TOKENS, TOKEN_SECONDS = 40, 0.05
+STEP_SECONDS, WAIT_SECONDS = 0.3, 0.5
 HUGE_TEXT = "x" * 1_000_000
 MEMORY_STEP = 64 * 2**20
 
@@ -51,6 +52,12 @@ async def work(ctx: Context, input: dict[str, Any]) -> dict[str, Any]:
             raise TaskError("The first attempt breaks.", code="flaky", retryable=True)
         case "fails":
             raise TaskError("It cannot be done.", code="hopeless", retryable=False)
+        case "step":  # done once, whatever becomes of the lease afterwards
+            await ctx.step("effect", lambda: _note(ctx, input["submission"]))
+            await asyncio.sleep(STEP_SECONDS)
+            return _result(ctx, input)
+        case "waits":  # its second lease goes on from here
+            await ctx.sleep(WAIT_SECONDS)
         case "cancelled":
             await asyncio.sleep(30)
         case "poison":
@@ -58,6 +65,10 @@ async def work(ctx: Context, input: dict[str, Any]) -> dict[str, Any]:
         case _:
             pass
     _note(ctx, input["submission"])
+    return _result(ctx, input)
+
+
+def _result(ctx: Context, input: dict[str, Any]) -> dict[str, Any]:
     return {"submission": input["submission"], "epoch": ctx.epoch}
 
 

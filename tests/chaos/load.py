@@ -25,7 +25,16 @@ RETRY_SECONDS = 0.2
 # One submission is given up after so long without an acknowledgement: the run then fails.
 PATIENCE_SECONDS = 90.0
 LAST_SECONDS = 60.0  # the load's own length, and a request that is still under way at the end
-ORDINARY: Mapping[str, int] = {"quick": 12, "slow": 4, "flaky": 2, "fails": 1, "cancelled": 1}
+ORDINARY: Mapping[str, int] = {
+    "quick": 10,
+    "slow": 4,
+    "flaky": 2,
+    "step": 3,
+    "waits": 2,
+    "fails": 1,
+    "cancelled": 1,
+}
+FOLLOWED = frozenset({"slow", "waits"})
 PRIORITIES = ("low", "normal", "high", "critical")
 MAX_ATTEMPTS = 20  # no fault of ours shall use them up: failing is then a violation
 
@@ -152,7 +161,7 @@ class Load:
         }
 
     def _follow_up(self, client: httpx.Client, wish: Wish, task_id: str) -> None:
-        if wish.kind == "slow":
+        if wish.kind in FOLLOWED:
             self._readers.follow(task_id)
         if wish.kind != "cancelled":
             return
