@@ -19,6 +19,7 @@ from bench.uneven import CAPABILITY, KEY_VARIABLE, KINDS, SLOTS
 STRATEGIES = ("least_busy", "round_robin", "latency", "resources", "affinity")
 TOGETHER = sum(SLOTS / kind.seconds for kind in KINDS)  # tasks per second
 CONVERSATIONS = 40
+BATCH = 500  # tasks of one request
 CONNECT_SECONDS = 30.0
 PATIENCE_SECONDS = 120.0
 # The choice of a strategy is read once a second, and what was seen of the former one has to fade.
@@ -98,8 +99,10 @@ class _Load:
 
     def _backlog(self, tasks: int) -> float:
         start, now = len(self._lines()), time.monotonic_ns()
-        batch = [self._task(number, now) for number in range(tasks)]
-        self._api.request("POST", "/api/tasks/batch", {"tasks": batch})
+        for first in range(0, tasks, BATCH):
+            size = min(BATCH, tasks - first)
+            batch = [self._task(first + number, now) for number in range(size)]
+            self._api.request("POST", "/api/tasks/batch", {"tasks": batch})
         done = self._wait(start, tasks)
         return tasks / ((max(item.done_ns for item in done) - now) / 1e9)
 

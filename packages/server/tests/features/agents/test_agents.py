@@ -206,6 +206,10 @@ async def test_agents_of_a_killed_control_plane_are_marked_as_gone(
     async with world.database.transaction() as tx:
         await tx.execute("UPDATE agents SET updated_at = now() - interval '1 minute'")
     await jobs.abandon_silent(world.database, world.bus)()
+    assert await status_of(http, agent.agent_id) == "online", "its control plane may be alive"
+    async with world.database.transaction() as tx:
+        await tx.execute("UPDATE control_planes SET seen_at = now() - interval '1 minute'")
+    await jobs.abandon_silent(world.database, world.bus)()
     assert await status_of(http, agent.agent_id) == "offline"
 
 

@@ -114,6 +114,7 @@ async def test_each_quarantine_is_twice_as_long_as_the_one_before(
         await agent.connect()
         await fail(world, agent)
         await fail(world, agent)
+        await has_status(world, http, agent, "quarantined")
         await fail(world, agent)  # its trial
 
         async def rounds() -> list[float]:

@@ -11,7 +11,7 @@ from orchestra.foundation.messaging import Bus
 log = structlog.get_logger(__name__)
 
 STEP_SECONDS = 5.0
-# A living control plane writes every ten seconds.
+# A living control plane writes that it lives every five seconds.
 SILENT_SECONDS = 25.0
 BATCH = 500
 

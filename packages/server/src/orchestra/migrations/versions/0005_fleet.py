@@ -32,6 +32,8 @@ STATEMENTS: tuple[str, ...] = (
     CREATE INDEX agents_standing ON agents (control_plane_id)
     WHERE drained_at IS NOT NULL OR quarantined_at IS NOT NULL OR blamed <> '{}'
     """,
+    # A control plane that has been silent for long is dead, and its agents are not connected.
+    "CREATE TABLE control_planes (id text PRIMARY KEY, seen_at timestamptz NOT NULL)",
 )
 
 

@@ -18,6 +18,7 @@ from orchestra.features.agents.repository.records import (
     get,
     names,
     save_states,
+    seen,
     upsert,
 )
 from orchestra.features.agents.repository.standing import (
@@ -54,6 +55,7 @@ __all__ = [
     "release",
     "resume",
     "save_states",
+    "seen",
     "standing",
     "standings",
     "suspects",

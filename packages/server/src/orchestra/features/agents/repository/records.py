@@ -205,7 +205,7 @@ async def save_states(
 
 
 async def abandon_silent(tx: Transaction, *, after_seconds: float, limit: int) -> list[AgentId]:
-    """Marks agents offline of which no control plane has written for so long; returns them."""
+    """Marks agents offline whose control plane was not seen for so long; returns them."""
     rows = await tx.fetch(
         """
         UPDATE agents SET status = 'offline', reason = 'its control plane has gone',
@@ -213,6 +213,10 @@ async def abandon_silent(tx: Transaction, *, after_seconds: float, limit: int) -
         WHERE id IN (
             SELECT id FROM agents
             WHERE status <> 'offline' AND updated_at < now() - make_interval(secs => $1)
+                AND NOT EXISTS (
+                    SELECT FROM control_planes WHERE control_planes.id = control_plane_id
+                        AND seen_at >= now() - make_interval(secs => $1)
+                )
             ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED
         ) RETURNING id
         """,
@@ -220,6 +224,18 @@ async def abandon_silent(tx: Transaction, *, after_seconds: float, limit: int) -
         limit,
     )
     return [AgentId(row["id"]) for row in rows]
+
+
+async def seen(tx: Transaction, control_plane_id: str) -> None:
+    """The control plane lives; forgets those that have been dead for a day."""
+    await tx.execute(
+        """
+        INSERT INTO control_planes (id, seen_at) VALUES ($1, now())
+        ON CONFLICT (id) DO UPDATE SET seen_at = now()
+        """,
+        control_plane_id,
+    )
+    await tx.execute("DELETE FROM control_planes WHERE seen_at < now() - interval '1 day'")
 
 
 async def count_by_status(tx: Transaction) -> dict[AgentStatus, int]:

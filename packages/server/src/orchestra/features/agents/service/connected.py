@@ -29,9 +29,9 @@ class ConnectedAgent:
 
     __slots__ = (
         "_beat", "_draining", "_heard", "_in_use", "_record", "_unhealthy", "beat_at",
-        "beat_seconds", "busy_seconds", "completed", "connected_at", "did_well", "event_at",
-        "failed", "gone", "health", "instance_id", "is_changed", "latencies", "on_change", "shown",
-        "slots", "standing", "welcomed", "written_at", "written_in_use",
+        "beat_seconds", "busy_seconds", "completed", "did_well", "event_at", "failed", "gone",
+        "health", "instance_id", "is_changed", "latencies", "on_change", "shown", "slots",
+        "standing", "standing_at", "welcomed", "written_at", "written_in_use",
     )  # fmt: skip
 
     def __init__(self, record: Agent, *, instance_id: str, slots: int) -> None:
@@ -46,7 +46,7 @@ class ConnectedAgent:
         self.welcomed = False  # until then it may drop what it is given
         self.gone = False  # for good: when it comes back, it is a new one
         self.is_changed = True  # since it was last looked at
-        self.connected_at = self.beat_at = clock.monotonic()
+        self.standing_at = self.beat_at = clock.monotonic()
         self.beat_seconds = 0.0  # how often it was asked to beat
         self.did_well = False  # though it was blamed or on trial; to be noted
         self._heard: pb.HeartbeatMessage | None = None

@@ -23,14 +23,17 @@ from orchestra.foundation.messaging import Bus, Message
 # Changes are gathered for so long, and written together.
 LOOK_SECONDS = 0.25
 IDLE_SECONDS = 1.0
-# An agent whose status stays is written and announced this often.
+# An agent whose status stays is written and announced this often, in a large fleet more rarely.
 WRITE_SECONDS = 10.0
+WRITES_PER_SECOND = 200
 # How many slots are in use is known to this.
 LOAD_SECONDS = 1.0
-# At each look at most this many of those, so that thousands of agents spread over the ten seconds.
-WRITES_PER_LOOK = 1_500
+# At each look at most this many of those, so that agents that came together spread.
+WRITES_PER_LOOK = 500
 # Decisions that were not heard of are found within this.
 STANDING_SECONDS = 5.0
+# After such a silence others may have taken this control plane for dead, and its agents for gone.
+TAKEN_FOR_DEAD_SECONDS = 20.0
 
 
 class Presence:
@@ -47,7 +50,9 @@ class Presence:
         self._swept_at = self._read_at = float("-inf")
 
     async def start(self) -> None:
-        """Hears of decisions about its agents."""
+        """Says that this control plane lives, and hears of decisions about its agents."""
+        async with self._database.transaction() as tx:
+            await repository.seen(tx, self._control_plane_id)
         await self._bus.listen(events.STANDING_SUBJECT, self._on_standing)
 
     async def run(self) -> None:
@@ -63,7 +68,7 @@ class Presence:
     async def look(self) -> None:
         """One round: health, decisions, changes, and who has not been written for long."""
         self._registry.check_health()
-        await self._read_standings()
+        await self._say_and_read()
         states: list[LiveState] = []
         messages: dict[AgentId, list[Message]] = {}
         for agent in self._registry.take_left():
@@ -95,14 +100,21 @@ class Presence:
             pass
         return LOOK_SECONDS
 
-    async def _read_standings(self) -> None:
-        if clock.monotonic() - self._read_at < STANDING_SECONDS or not len(self._registry):
+    async def _say_and_read(self) -> None:
+        """Says that this control plane lives, and reads what was decided about its agents."""
+        began = clock.monotonic()
+        silence = began - self._read_at
+        if silence < STANDING_SECONDS or not len(self._registry):
             return
-        self._read_at = clock.monotonic()
         async with self._database.transaction() as tx:
+            await repository.seen(tx, self._control_plane_id)
             known = await repository.standings(tx, self._control_plane_id)
+        self._read_at = clock.monotonic()
+        if silence > TAKEN_FOR_DEAD_SECONDS:
+            for agent in self._registry:
+                agent.written_at = float("-inf")
         for agent in self._registry:
-            if agent.connected_at < self._read_at:
+            if agent.standing_at < began:  # else it was read later than this
                 self._registry.take_standing(agent, known.get(agent.id, Standing()))
 
     async def _on_standing(self, message: Msg) -> None:
@@ -145,7 +157,7 @@ class Presence:
         if now - self._swept_at < IDLE_SECONDS:
             return []
         self._swept_at = now
-        limit = now - WRITE_SECONDS
+        limit = now - max(WRITE_SECONDS, len(self._registry) / WRITES_PER_SECOND)
         stale = (agent for agent in self._registry if agent.written_at < limit)
         return list(itertools.islice(stale, WRITES_PER_LOOK))
 

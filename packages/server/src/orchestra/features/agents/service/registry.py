@@ -109,6 +109,7 @@ class Registry:
 
     def take_standing(self, agent: ConnectedAgent, standing: Standing) -> None:
         """What an agent may do has been decided anew."""
+        agent.standing_at = clock.monotonic()
         if agent.standing != standing:
             agent.standing = standing
             agent.touch()
