@@ -26,8 +26,8 @@ async def test_the_same_key_and_wish_give_the_same_task(world: Any) -> None:
 
 
 async def test_another_wish_under_a_used_key_is_refused(world: Any) -> None:
-    await world.submit("echo", {"a": 1}, idempotency_key="click-1")
-    with pytest.raises(IdempotencyConflict):
+    first = await world.submit("echo", {"a": 1}, idempotency_key="click-1")
+    with pytest.raises(IdempotencyConflict, match=str(first.id)):
         await world.submit("echo", {"a": 2}, idempotency_key="click-1")
 
 

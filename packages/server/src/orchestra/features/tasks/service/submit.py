@@ -20,7 +20,7 @@ from orchestra.features.tasks.types import NewTask, RetryPolicy, Task, TaskId, T
 from orchestra.foundation import crash_points
 from orchestra.foundation.auth import Actor
 from orchestra.foundation.database import Database, Transaction
-from orchestra.foundation.errors import Unavailable
+from orchestra.foundation.errors import FieldError, Unavailable
 from orchestra.foundation.messaging import Bus, Message
 from orchestra.foundation.settings import Settings
 
@@ -138,8 +138,15 @@ async def _write(
             continue
         task, request_hash = found
         same = request_hash == item.request_hash
-        outcomes.append(task if same else IdempotencyConflict())
+        outcomes.append(task if same else _conflict(task))
     return outcomes
+
+
+def _conflict(earlier: Task) -> IdempotencyConflict:
+    said = f"used for another task, {earlier.id}"
+    return IdempotencyConflict(
+        f"This idempotency key was {said}.", fields=[FieldError("idempotency_key", said)]
+    )
 
 
 def _new(tasks: Sequence[Task | Exception], prepared: Sequence[PreparedTask]) -> list[PreparedTask]:
