@@ -172,6 +172,10 @@ async def test_it_waits_for_others(world: Any, http: httpx.AsyncClient) -> None:
     assert said["message"] == "It waits for 2 child tasks of 4."
     await run_sql(world, "UPDATE task_steps SET settled_at = now() WHERE kind = 'child'")
     assert (await why(http, task))["code"] == "waiting_for_timer"
+    await run_sql(world, "UPDATE tasks SET state = 'cancelling'")
+    said = await why(http, task)
+    assert said["code"] == "waiting_for_children"
+    assert said["message"].startswith("It is being cancelled")
 
 
 async def test_a_foreign_task_is_not_explained(world: Any, doors: Any) -> None:

@@ -30,6 +30,7 @@ class Facts:
     run_after: datetime | None
     seconds_left: float | None  # to `run_after`
     agent_name: str
+    has_run: bool  # an agent has its lease
     started_at: datetime | None
     paused_at: datetime | None  # of its queue
     paused_by: str | None
@@ -77,7 +78,7 @@ SELECT tasks.id, state, tasks.queue, capability, priority, tasks.user_id, epoch,
     extract(epoch FROM run_after - now())::float8 AS seconds_left,
     coalesce((
         SELECT agent_name FROM task_attempts WHERE task_id = tasks.id ORDER BY epoch DESC LIMIT 1
-    ), '') AS agent_name,
+    ), '') AS agent_name, agent_id IS NOT NULL AS has_run,
     started_at, paused_at, paused_by, wait_names, wait_any, wait_until,
     extract(epoch FROM wait_until - now())::float8 AS wait_seconds,
     CASE WHEN state = 'queued' THEN {BUCKETS} ELSE '{{}}' END AS buckets

@@ -31,8 +31,8 @@ async def explain(tx: Transaction, task: Facts, *, is_own: bool = True) -> Why:
     """The same for whoever may see it anyway; `is_own` says "your" to its owner."""
     if task.state in TERMINAL:
         return Why("over", f"It has ended: {task.state}.", {"state": task.state})
-    if task.state in HELD and task.agent_name:
-        return _running(task)
+    if task.state in HELD:
+        return _running(task) if task.has_run else _stopping()
     if task.state is TaskState.WAITING:
         return await held_by_steps(tx, task)
     if task.run_after is not None:
@@ -49,6 +49,11 @@ def _running(task: Facts) -> Why:
     if task.state is TaskState.CANCELLING:
         return Why("running", f"{task.agent_name} was asked to stop and has not yet.", known)
     return Why("running", f"{task.agent_name} works on it, attempt {task.attempt}.", known)
+
+
+def _stopping() -> Why:
+    said = "It is being cancelled, and ends when everything below it has stopped."
+    return Why("waiting_for_children", said, {"state": TaskState.CANCELLING})
 
 
 def _delayed(task: Facts, at: datetime) -> Why:
