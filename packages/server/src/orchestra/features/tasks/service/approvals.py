@@ -118,10 +118,20 @@ async def answer(
     locked = (await ending.lock(tx, [asked.task_id])).get(asked.task_id)
     if locked is None or locked.life.is_over or locked.life.state is TaskState.CANCELLING:
         raise ApprovalClosed("Its task is over, or is being cancelled.")
-    by = await _name(tx, actor)
+    closed = await _close(tx, asked, said, content, by=await _name(tx, actor))
+    await wake(tx, outbox, bus, [asked.task_id])
+    await outbox.add(tx, events.approval("approval.closed", closed))
+    await _record(tx, actor, closed)
+    return closed
+
+
+async def _close(
+    tx: Transaction, asked: Approval, said: Answer, content: object, *, by: str
+) -> Approval:
+    """Writes the answer, and what the task gets of it."""
     closed = await repository.close(
         tx,
-        approval_id,
+        asked.id,
         _state(asked, said),
         answer_json=msgspec.json.encode(content),
         comment=said.comment,
@@ -131,11 +141,8 @@ async def answer(
         raise ApprovalClosed
     output = {"approved": said.approved, "answer": content, "by": by, "comment": said.comment}
     await step_rows.settle_question(
-        tx, approval_id, asked.task_id, output_json=msgspec.json.encode(output)
+        tx, asked.id, asked.task_id, output_json=msgspec.json.encode(output)
     )
-    await wake(tx, outbox, bus, [asked.task_id])
-    await outbox.add(tx, events.approval("approval.closed", closed))
-    await _record(tx, actor, closed)
     return closed
 
 

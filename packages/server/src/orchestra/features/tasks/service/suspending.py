@@ -58,24 +58,9 @@ async def suspend(
     there = (await step_rows.settled(tx, [task.id], names=asked)).get(task.id, [])
     if _is_enough(wanted, names, there):
         return there
-    outcomes = await end_all(
-        tx,
-        outbox,
-        bus,
-        [
-            Ending(
-                task_id=task.id,
-                epoch=task.life.epoch,
-                trigger=Trigger.SUSPEND,
-                by=leave.by,
-                agent_id=task.agent_id,
-                reason="It waits, and has given its slot back.",
-                text=leave.text,
-            )
-        ],
-    )
-    if isinstance(outcomes[0], Exception):
-        raise outcomes[0]
+    (outcome,) = await end_all(tx, outbox, bus, [_ending(leave)])
+    if isinstance(outcome, Exception):
+        raise outcome
     return None
 
 
@@ -101,6 +86,18 @@ async def wake_due(tx: Transaction, outbox: Outbox, bus: Bus, *, limit: int) -> 
         await ending.lock(tx, due)
         await wake(tx, outbox, bus, due)
     return len(due)
+
+
+def _ending(leave: Leave) -> Ending:
+    return Ending(
+        task_id=leave.task.id,
+        epoch=leave.task.life.epoch,
+        trigger=Trigger.SUSPEND,
+        by=leave.by,
+        agent_id=leave.task.agent_id,
+        reason="It waits, and has given its slot back.",
+        text=leave.text,
+    )
 
 
 def _check(wanted: pb.Suspend) -> None:
