@@ -9,6 +9,7 @@ import contextlib
 import shlex
 import sys
 import time
+import traceback
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -65,7 +66,7 @@ def main(arguments: Sequence[str]) -> int:
     print(text)
     if not options.names and not options.smoke:
         RESULTS.write_text(text)
-    return 0
+    return 1 if any(section.has_failed for section in sections) else 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -119,7 +120,16 @@ def _each(chosen: Sequence[str], benchmarks: Benchmarks) -> Iterator[Section]:
     for name, run in benchmarks.items():
         if name in chosen:
             say(name)
-            yield run()
+            yield _measured(name, run)
+
+
+def _measured(name: str, run: Callable[[], Section]) -> Section:
+    """One that fails is said so in its place, and does not take the others' figures with it."""
+    try:
+        return run()
+    except (RuntimeError, OSError, TimeoutError) as error:
+        traceback.print_exc()
+        return report.failed(name, error)
 
 
 @contextlib.contextmanager

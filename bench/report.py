@@ -59,6 +59,7 @@ class Section:
     command: str
     lines: Sequence[str]
     goals: Sequence[Goal] = ()
+    has_failed: bool = False
 
     def as_text(self) -> str:
         parts = [f"## {self.title}", f"`python -m bench {self.command}`", "\n".join(self.lines)]
@@ -162,6 +163,11 @@ def idle(result: Idle) -> Section:
         Goal("warm start to ready", "≤ 3 s", f"{start.text(2)} s", start.median <= 3),
     ]
     return Section("Idle, and starting again", "idle", lines, goals)
+
+
+def failed(name: str, error: Exception) -> Section:
+    last = (str(error).splitlines() or [type(error).__name__])[-1]
+    return Section(name, name, [f"Could not be measured: {last}"], has_failed=True)
 
 
 def document(
