@@ -227,6 +227,16 @@ def test_a_dead_letter_is_found_and_done_again(product: Product, reader: Path) -
     assert re.search(r"^[0-9a-f-]{36}$", shown.splitlines()[-1])
 
 
+def test_queues_are_run_as_written(product: Product, reader: Path) -> None:
+    told = snippets("docs/how-to/queues.md")
+    assert "(no_agent)" in _type(told["priorities"], product, reader)
+    assert "translate" in _type(told["queues"], product, reader)
+    assert "paused_by" in _type(told["pause-queue"], product, reader)
+    assert len(_type(told["limit-queue"], product, reader).split()) == 3
+    changed = re.findall(r"changed +(\d+)", _type(told["bulk"], product, reader))
+    assert changed == ["1", "0", "0"]
+
+
 def test_a_large_file_goes_to_an_agent_and_comes_back(product: Product, reader: Path) -> None:
     told = snippets("docs/how-to/large-inputs.md")
     (reader / "measurer.py").write_text(told["blob-agent"].text)
