@@ -1,8 +1,9 @@
 """`python -m bench.faults`: the same faults against us, Celery and Taskiq, side by side.
 
-Each system gets tasks at a steady rate; something is killed in the middle. Counted are tasks that
-were acknowledged and took no effect within our patience (lost), effects beyond the first of a task
-(doubled), and seconds from the fault to the first effect after it and to the last one.
+Workers that end by themselves are started again, as a service manager does. Each system gets tasks
+at a steady rate; something is killed in the middle. Counted are tasks that were acknowledged and
+took no effect within our patience (lost), effects beyond the first of a task (doubled), and seconds
+from the fault to the first effect after it and to the last one.
 """
 
 import logging
@@ -97,10 +98,16 @@ def _run(system: Faulty, fault: Callable[[Faulty], None]) -> Damage:
         if number == FAULT_AT:
             broken_at = time.monotonic()
             fault(system)
+        system.keep_alive()
         with suppress(Exception):  # whatever a system says when it cannot
             system.submit(number)
             acknowledged.add(number)
-    _wait(lambda: acknowledged <= {number for number, _ in effects.read(system.effects)})
+
+    def is_done() -> bool:
+        system.keep_alive()
+        return acknowledged <= {number for number, _ in effects.read(system.effects)}
+
+    _wait(is_done)
     return _damage(system, acknowledged, broken_at)
 
 

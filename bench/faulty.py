@@ -46,6 +46,10 @@ class Faulty(Protocol):
         """kill -9, and a new one at once, without its files if it `forgets`."""
         ...
 
+    def keep_alive(self) -> None:
+        """What a service manager does: starts a worker again that has ended by itself."""
+        ...
+
     def stop(self) -> None: ...
 
 
@@ -92,6 +96,10 @@ class Ours:
         _kill(self._worker)
         self._worker = self._start()
 
+    def keep_alive(self) -> None:
+        if self._worker.process.poll() is not None:
+            self._worker = self._start()
+
     def restart_broker(self, *, forgets: bool) -> None:
         os.killpg(self._product.parts()["nats"], signal.SIGKILL)
         if forgets:  # the supervisor starts it again
@@ -126,6 +134,10 @@ class _Peer:
     def restart_worker(self) -> None:
         _kill(self._worker)
         self._worker = self.start_worker()
+
+    def keep_alive(self) -> None:
+        if self._worker.process.poll() is not None:
+            self._worker = self.start_worker()
 
     def restart_broker(self, *, forgets: bool) -> None:
         _kill(self._broker)
