@@ -40,9 +40,7 @@ def reconcile(database: Database, outbox: Outbox, bus: Bus, settings: Settings) 
     reconciler = Reconciler(database, outbox, bus, settings)
 
     async def step() -> float:
-        found = await reconciler.overdue_runs() + await reconciler.overdue_waiting()
-        found += await reconciler.past_deadline()
-        return 0.0 if found else RECONCILE_SECONDS
+        return 0.0 if await reconciler.overdue() else RECONCILE_SECONDS
 
     return step
 

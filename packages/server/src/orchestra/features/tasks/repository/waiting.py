@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from orchestra.features.tasks.types import TaskId, WaitsFor
-from orchestra.foundation.database import Transaction, without_nul
+from orchestra.foundation.database import Database, Transaction, without_nul
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +70,18 @@ async def due(tx: Transaction, *, limit: int) -> list[TaskId]:
     return [TaskId(row["id"]) for row in rows]
 
 
-async def seconds_until_next(tx: Transaction) -> float | None:
-    """How long until the next waiting task's time comes, if one has a time."""
-    seconds: float | None = await tx.fetch_value(
+async def seconds_until_next(database: Database) -> float | None:
+    """How long until the time of the next timer or question comes, if one has a time."""
+    rows = await database.fetch(
         """
-        SELECT extract(epoch FROM min(wait_until) - now())::float8
-        FROM tasks WHERE state = 'waiting' AND wait_until IS NOT NULL
+        SELECT extract(epoch FROM least(
+            (SELECT min(wait_until) FROM tasks
+             WHERE state = 'waiting' AND wait_until IS NOT NULL),
+            (SELECT min(expires_at) FROM approvals WHERE state = 'open')
+        ) - now())::float8
         """
     )
-    return seconds
+    return rows[0][0]
 
 
 async def was_suspended(tx: Transaction, task_id: TaskId, epoch: int, agent_id: uuid.UUID) -> bool:

@@ -9,6 +9,7 @@ from orchestra.foundation.messaging import Bus
 
 BATCH = 200
 LOOK_SECONDS = 0.5
+LOCKED_SECONDS = 0.05
 
 
 class Due:
@@ -18,13 +19,13 @@ class Due:
         self._database, self._outbox, self._bus = database, outbox, bus
 
     async def step(self) -> float:
-        """One batch of each; says in how many seconds to look again."""
+        """One batch of each whose time has come; says in how many seconds to look again."""
+        next_one = await waiting.seconds_until_next(self._database)
+        if next_one is None or next_one > 0:
+            return LOOK_SECONDS if next_one is None else min(LOOK_SECONDS, next_one)
         async with self._database.transaction() as tx:
             woken = await wake_due(tx, self._outbox, self._bus, limit=BATCH)
         async with self._database.transaction() as tx:
             expired = await approvals.expire(tx, self._outbox, self._bus, limit=BATCH)
-        if woken or expired:
-            return 0.0
-        async with self._database.transaction() as tx:
-            next_one = await waiting.seconds_until_next(tx)
-        return LOOK_SECONDS if next_one is None else min(LOOK_SECONDS, max(0.0, next_one))
+        # Nothing, though something was due: somebody else has it just now.
+        return 0.0 if woken or expired else LOCKED_SECONDS

@@ -112,6 +112,8 @@ async def end_all(
 
     Their events go through the outbox; permits for what is queued again follow the commit.
     """
+    if not endings:
+        return []
     locked = await repository.lock(tx, [ending.task_id for ending in endings])
     busy = await _busy(tx, locked)
     outcomes: list[Ended | Exception] = []

@@ -36,6 +36,16 @@ class Reconciler:
         self._bus = bus
         self._settings = settings
 
+    async def overdue(self) -> int:
+        """One batch of each kind, if there is anything at all."""
+        if not await leases.is_anything_overdue(
+            self._database,
+            margin_seconds=self._settings.lease_seconds,
+            cancel_grace_seconds=self._settings.cancel_grace_seconds,
+        ):
+            return 0
+        return await self.overdue_runs() + await self.overdue_waiting() + await self.past_deadline()
+
     async def overdue_runs(self) -> int:
         """Takes back one batch of runs whose lease or time is over."""
         async with self._database.transaction() as tx:
