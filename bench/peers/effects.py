@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 ENVIRONMENT = "BENCH_EFFECTS"
-WORK_SECONDS = 0.2
+WORK_SECONDS = 0.6  # of eight slots: slower than tasks come, so that some wait when it happens
 
 
 def note(number: int) -> None:
