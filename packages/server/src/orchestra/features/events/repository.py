@@ -80,9 +80,9 @@ async def delete_parcels(database: Database, numbers: Sequence[int]) -> None:
     )
 
 
-async def old_parcels(tx: Transaction, *, older_than_seconds: float, limit: int) -> list[Parcel]:
+async def old_parcels(database: Database, *, older_than_seconds: float, limit: int) -> list[Parcel]:
     """The oldest rows that whoever committed them has not sent, in order of their numbers."""
-    rows = await tx.fetch(
+    rows = await database.fetch(
         """
         SELECT id, subject, message_id, payload FROM outbox
         WHERE created_at < now() - make_interval(secs => $1) ORDER BY id LIMIT $2

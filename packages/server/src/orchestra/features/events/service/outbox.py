@@ -68,10 +68,9 @@ class Outbox:
         Stops at the first message that NATS does not take, so that order is kept.
         """
         database = database or self._database
-        async with database.transaction() as tx:
-            rows = await repository.old_parcels(
-                tx, older_than_seconds=RELAY_AFTER_SECONDS, limit=RELAY_BATCH
-            )
+        rows = await repository.old_parcels(
+            database, older_than_seconds=RELAY_AFTER_SECONDS, limit=RELAY_BATCH
+        )
         if not rows:
             return 0
         taken = await self._publish(rows)
