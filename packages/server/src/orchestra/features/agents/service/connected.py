@@ -195,6 +195,11 @@ class ConnectedAgent:
     def resources(self) -> Resources | None:
         return self.beat.resources if self.beat else None
 
+    @property
+    def written(self) -> Agent:
+        """The agent as it was last written down."""
+        return self._record
+
     def count(self, *, succeeded: bool, seconds: float) -> None:
         """Notes the end of a task that it has worked on."""
         self.completed += succeeded

@@ -25,7 +25,7 @@ LOOK_SECONDS = 0.25
 IDLE_SECONDS = 1.0
 # An agent whose status stays is written and announced this often, in a large fleet more rarely.
 WRITE_SECONDS = 10.0
-WRITES_PER_SECOND = 200
+WRITES_PER_SECOND = 100
 # How many slots are in use is known to this.
 LOAD_SECONDS = 1.0
 # At each look at most this many of those, so that agents that came together spread.
@@ -72,13 +72,12 @@ class Presence:
         states: list[LiveState] = []
         messages: dict[AgentId, list[Message]] = {}
         for agent in self._registry.take_left():
-            gone = events.status_changed(agent.view(AgentStatus.OFFLINE, "disconnected"))
-            messages[agent.id] = [gone]
             states.append(agent.take_state(AgentStatus.OFFLINE, "disconnected"))
+            messages[agent.id] = [events.status_changed(agent.written)]
         due = self._due()
         for agent in due:
-            messages[agent.id] = _announcements(agent)
             states.append(agent.take_state(agent.status, agent.reason))
+            messages[agent.id] = _announcements(agent)
         for agent_id in await self._save(states):
             del messages[agent_id]  # how it is now, its other control plane says
         await self._note_well([agent for agent in due if agent.did_well])
@@ -163,7 +162,7 @@ class Presence:
 
 
 def _announcements(agent: ConnectedAgent) -> list[Message]:
-    view = agent.view()
+    view = agent.written
     is_change = agent.shown != _shown(agent)
     agent.shown = _shown(agent)
     event = events.status_changed(view) if is_change else events.status(view)
