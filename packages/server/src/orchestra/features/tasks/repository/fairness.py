@@ -38,6 +38,38 @@ _BACK = """
 SELECT id, queue, priority, user_id, epoch > 1 AS is_return,
     row_number() OVER (PARTITION BY queue, priority, user_id, epoch > 1 ORDER BY id) AS turn"""
 
+# Shares that end beyond their next turn though their last task does not wait any more, locked.
+_UNUSED = """
+SELECT queue, priority, user_id, is_return
+FROM fair_shares AS share LEFT JOIN fair_clocks USING (queue, priority)
+    LEFT JOIN user_weights USING (user_id)
+WHERE finish_tag > coalesce(virtual_time, 0) + 1.000001 / coalesce(weight, 1)
+    AND NOT EXISTS (
+        SELECT FROM tasks WHERE tasks.queue = share.queue AND tasks.priority = share.priority
+            AND tasks.user_id = share.user_id AND tasks.state = 'queued'
+            AND tasks.run_after IS NULL AND tasks.blocked_on IS NULL
+            AND fair_tag >= finish_tag - 1.000001 / coalesce(weight, 1) AND fair_tag < finish_tag
+    )
+ORDER BY queue, priority, user_id, is_return LIMIT $1 FOR UPDATE OF share SKIP LOCKED
+"""
+_GIVE_BACK = """
+UPDATE fair_shares AS share SET finish_tag = greatest(
+    coalesce((
+        SELECT virtual_time FROM fair_clocks AS clock
+        WHERE clock.queue = share.queue AND clock.priority = share.priority
+    ), 0),
+    (SELECT max(fair_tag) + 1 / coalesce(min(weight), 1)
+     FROM tasks LEFT JOIN user_weights USING (user_id)
+     WHERE tasks.queue = share.queue AND tasks.priority = share.priority
+        AND tasks.user_id = share.user_id AND tasks.state = 'queued'
+        AND (tasks.epoch > 1) = share.is_return AND tasks.run_after IS NULL)
+)
+FROM unnest($1::text[], $2::smallint[], $3::uuid[], $4::boolean[])
+    AS given (queue, priority, user_id, is_return)
+WHERE share.queue = given.queue AND share.priority = given.priority
+    AND share.user_id = given.user_id AND share.is_return = given.is_return
+"""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InLine:
@@ -144,45 +176,12 @@ async def give_back_unused(tx: Transaction, *, limit: int) -> int:
     A share that is behind nobody ends with the last of its tasks that wait. Those of users who
     submit just now are left for the next time. Returns how many were changed.
     """
-    # The newest statement of a transaction sees what was committed before the locks were got.
-    rows = await tx.fetch(
-        """
-        SELECT queue, priority, user_id, is_return, finish_tag
-        FROM fair_shares AS share LEFT JOIN fair_clocks USING (queue, priority)
-            LEFT JOIN user_weights USING (user_id)
-        WHERE finish_tag > coalesce(virtual_time, 0) + 1.000001 / coalesce(weight, 1)
-            AND NOT EXISTS (
-                SELECT FROM tasks WHERE tasks.queue = share.queue
-                    AND tasks.priority = share.priority AND tasks.user_id = share.user_id
-                    AND tasks.state = 'queued' AND tasks.run_after IS NULL
-                    AND tasks.blocked_on IS NULL
-                    AND fair_tag >= finish_tag - 1.000001 / coalesce(weight, 1)
-                    AND fair_tag < finish_tag
-            )
-        ORDER BY queue, priority, user_id, is_return LIMIT $1 FOR UPDATE OF share SKIP LOCKED
-        """,
-        limit,
-    )
+    rows = await tx.fetch(_UNUSED, limit)
     if not rows:
         return 0
+    # A statement of its own: it sees what was committed before the locks were got.
     return await tx.execute(
-        """
-        UPDATE fair_shares AS share SET finish_tag = greatest(
-            coalesce((
-                SELECT virtual_time FROM fair_clocks AS clock
-                WHERE clock.queue = share.queue AND clock.priority = share.priority
-            ), 0),
-            (SELECT max(fair_tag) + 1 / coalesce(min(weight), 1)
-             FROM tasks LEFT JOIN user_weights USING (user_id)
-             WHERE tasks.queue = share.queue AND tasks.priority = share.priority
-                AND tasks.user_id = share.user_id AND tasks.state = 'queued'
-                AND (tasks.epoch > 1) = share.is_return AND tasks.run_after IS NULL)
-        )
-        FROM unnest($1::text[], $2::smallint[], $3::uuid[], $4::boolean[])
-            AS given (queue, priority, user_id, is_return)
-        WHERE share.queue = given.queue AND share.priority = given.priority
-            AND share.user_id = given.user_id AND share.is_return = given.is_return
-        """,
+        _GIVE_BACK,
         [row["queue"] for row in rows],
         [row["priority"] for row in rows],
         [row["user_id"] for row in rows],

@@ -84,6 +84,28 @@ _HELD = """
     SELECT FROM tasks WHERE tasks.id = hold.task_id AND tasks.epoch = hold.epoch
         AND tasks.state IN ('running', 'cancelling')"""
 
+_HOLD = """
+INSERT INTO limit_holds (bucket, task_id, epoch, limit_id)
+SELECT bucket, task_id, epoch, limits.id
+FROM unnest($1::text[], $2::uuid[], $3::bigint[]) AS given (bucket, task_id, epoch)
+    JOIN limits ON limits.id = split_part(bucket, ':', 1)::uuid
+WHERE max_running IS NOT NULL
+ON CONFLICT (bucket, task_id) DO UPDATE SET epoch = excluded.epoch
+"""
+_SPEND = """
+INSERT INTO limit_tokens AS kept (bucket, limit_id, tokens, refilled_at)
+SELECT bucket, limits.id, least(burst, coalesce(
+    tokens + rate / per_seconds
+        * greatest(0, extract(epoch FROM clock_timestamp() - refilled_at)),
+    burst
+)) - taken, clock_timestamp()
+FROM unnest($1::text[], $2::integer[]) AS given (bucket, taken)
+    JOIN limits ON limits.id = split_part(bucket, ':', 1)::uuid
+    LEFT JOIN limit_tokens USING (bucket)
+WHERE rate IS NOT NULL
+ON CONFLICT (bucket) DO UPDATE SET tokens = excluded.tokens, refilled_at = excluded.refilled_at
+"""
+
 
 async def add(tx: Transaction, limit: Limit) -> Limit:
     row = await tx.fetch_one(
@@ -203,37 +225,9 @@ async def hold(
 
     Buckets without that kind of bound are skipped here.
     """
-    await tx.execute(
-        """
-        INSERT INTO limit_holds (bucket, task_id, epoch, limit_id)
-        SELECT bucket, task_id, epoch, limits.id
-        FROM unnest($1::text[], $2::uuid[], $3::bigint[]) AS given (bucket, task_id, epoch)
-            JOIN limits ON limits.id = split_part(bucket, ':', 1)::uuid
-        WHERE max_running IS NOT NULL
-        ON CONFLICT (bucket, task_id) DO UPDATE SET epoch = excluded.epoch
-        """,
-        [bucket for bucket, _, _ in held],
-        [task_id for _, task_id, _ in held],
-        [epoch for _, _, epoch in held],
-    )
-    await tx.execute(
-        """
-        INSERT INTO limit_tokens AS kept (bucket, limit_id, tokens, refilled_at)
-        SELECT bucket, limits.id, least(burst, coalesce(
-            tokens + rate / per_seconds
-                * greatest(0, extract(epoch FROM clock_timestamp() - refilled_at)),
-            burst
-        )) - taken, clock_timestamp()
-        FROM unnest($1::text[], $2::integer[]) AS given (bucket, taken)
-            JOIN limits ON limits.id = split_part(bucket, ':', 1)::uuid
-            LEFT JOIN limit_tokens USING (bucket)
-        WHERE rate IS NOT NULL
-        ON CONFLICT (bucket) DO UPDATE SET
-            tokens = excluded.tokens, refilled_at = excluded.refilled_at
-        """,
-        list(spent),
-        list(spent.values()),
-    )
+    buckets, tasks = [bucket for bucket, _, _ in held], [task_id for _, task_id, _ in held]
+    await tx.execute(_HOLD, buckets, tasks, [epoch for _, _, epoch in held])
+    await tx.execute(_SPEND, list(spent), list(spent.values()))
 
 
 async def hold_running(tx: Transaction, limit_id: uuid.UUID) -> None:
