@@ -16,7 +16,7 @@ from orchestra.features.tasks.service.reconciling import Reconciler
 from orchestra.features.tasks.service.retention import Retention
 from orchestra.features.tasks.service.telling import Teller
 from orchestra.features.tasks.types import Task, TaskId
-from orchestra.foundation.database import Database, Transaction
+from orchestra.foundation.database import AWAY, NOT_NOW, Database, Transaction
 from orchestra.foundation.messaging import Bus
 from orchestra.foundation.settings import Settings
 
@@ -143,7 +143,11 @@ class FinishDelivery:
     async def deliver(self) -> int:
         """One batch; returns its size. One callback that fails is undone and tried again later."""
         async with self._database.transaction() as tx:
-            taken = await ending.take_finished(tx, limit=DELIVER_BATCH)
+            untold = await ending.untold(tx, limit=DELIVER_BATCH)
+            if not untold:
+                return 0
+            await following.lock(tx, untold)
+            taken = await ending.take_finished(tx, untold)
             failed = await self._tell(tx, taken)
             await ending.put_back_finished(tx, list(failed))
         return len(taken) - len(failed)
@@ -153,6 +157,8 @@ class FinishDelivery:
         try:
             async with tx.savepoint():
                 await self._call(tx, taken)
+        except (*AWAY, *NOT_NOW):  # with its locks gone, the whole of it may succeed
+            raise
         except Exception:
             log.exception("ends of tasks were not delivered", task_ids=[str(id) for id in taken])
             if len(taken) == 1:

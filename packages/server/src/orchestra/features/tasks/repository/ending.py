@@ -90,7 +90,7 @@ UPDATE tasks SET
     run_after = CASE WHEN given.delay > 0 THEN now() + make_interval(secs => given.delay) END,
     queue_deadline = CASE WHEN given.state = 'queued'
         THEN now() + make_interval(secs => given.delay + queue_timeout_seconds) END,
-    finished_at = CASE WHEN given.is_over THEN now() END,
+    finished_at = CASE WHEN given.is_over THEN clock_timestamp() END,
     finish_pending = given.is_over AND wants_finish,
     agents_lost = agents_lost
         + coalesce(given.outcome = 'lost' AND given.attempt_error ->> 'code' = 'agent_lost',
@@ -104,6 +104,8 @@ FROM given WHERE tasks.id = given.id
 """
 
 
+# `finished_at` is not the beginning of a transaction that may have waited for others: a tree ends
+# after everything in it.
 async def apply(tx: Transaction, changes: Sequence[Change]) -> None:
     """Writes transitions of locked tasks, and how their attempts ended."""
     await tx.execute(
@@ -150,17 +152,22 @@ async def count_refused(tx: Transaction, task_id: TaskId) -> None:
     )
 
 
-async def take_finished(tx: Transaction, *, limit: int) -> list[TaskId]:
-    """Tasks at whose end somebody wants to be called; they count as told when `tx` commits."""
+async def untold(tx: Transaction, *, limit: int) -> list[TaskId]:
+    """Tasks at whose end somebody wants to be called and was not; nothing is locked."""
+    rows = await tx.fetch("SELECT id FROM tasks WHERE finish_pending ORDER BY id LIMIT $1", limit)
+    return [TaskId(row["id"]) for row in rows]
+
+
+async def take_finished(tx: Transaction, ids: Sequence[TaskId]) -> list[TaskId]:
+    """Those of the tasks that nobody was told of yet; they count as told when `tx` commits."""
     rows = await tx.fetch(
         """
-        UPDATE tasks SET finish_pending = false WHERE id IN (
-            SELECT id FROM tasks WHERE finish_pending ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED
-        ) RETURNING id
+        UPDATE tasks SET finish_pending = false WHERE id = ANY($1::uuid[]) AND finish_pending
+        RETURNING id
         """,
-        limit,
+        list(ids),
     )
-    return [TaskId(row["id"]) for row in rows]
+    return sorted(TaskId(row["id"]) for row in rows)
 
 
 async def put_back_finished(tx: Transaction, ids: Sequence[TaskId]) -> None:
