@@ -1,5 +1,6 @@
 """Programs that a benchmark starts, pins to a core, and always ends."""
 
+import atexit
 import contextlib
 import os
 import signal
@@ -23,6 +24,7 @@ class Program:
     def __init__(self, process: "subprocess.Popen[bytes]", log: Path) -> None:
         self.process = process
         self.log = log
+        self._is_gone = False
 
     @property
     def pid(self) -> int:
@@ -42,7 +44,10 @@ class Program:
         return self.log.read_text(errors="replace")[-2_000:]
 
     def stop(self) -> None:
-        """SIGTERM, then SIGKILL to the process group."""
+        """SIGTERM, then SIGKILL to the process group; nothing if it is gone already."""
+        if self._is_gone:
+            return
+        self._is_gone = True
         if self.process.poll() is None:
             self.process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -66,7 +71,10 @@ def start(
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    return Program(process, log)
+    program = Program(process, log)
+    # Also when the constructor of a system breaks off half-way.
+    atexit.register(program.stop)
+    return program
 
 
 def pin_load() -> None:
