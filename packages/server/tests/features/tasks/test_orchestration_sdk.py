@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from orchestra_sdk import Agent, ChildFailed
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 
 TOPICS = [f"topic-{number}" for number in range(30)]
 

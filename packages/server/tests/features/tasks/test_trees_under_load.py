@@ -9,9 +9,9 @@ from orchestra.features.events import Outbox
 from orchestra.features.tasks import cancel
 from orchestra_sdk import Agent
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 
-ROOTS, WIDTH = 20, 4
+ROOTS, WIDTH = 12, 3
 SEED = 20261122
 
 
