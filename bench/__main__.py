@@ -110,7 +110,7 @@ def _fleet(product: Product, directory: Path, *, rounds: int, smoke: bool) -> Be
             overload.measure(product, directory, rounds=min(rounds, 3), tasks=tasks)
         ),
         "balancing": lambda: report_balancing.balancing(
-            balancing.measure(product, directory, tasks=40 if smoke else 1_200)
+            balancing.measure(product, directory, tasks=40 if smoke else 600)
         ),
         "agents": lambda: report_fleet.agents(agents.measure(product, directory, count=count)),
     }

@@ -1,6 +1,6 @@
 """What each way of choosing among agents gives when they differ: one quick, one slow, one busy.
 
-Under every strategy first an open loop at a third of what they can do together, for the delays;
+Under every strategy first an open loop at a tenth of what they can do together, for the delays;
 then a backlog, for the throughput. Tasks belong to conversations: it is counted how often the next
 one of a conversation met the agent that had the one before.
 """
@@ -92,7 +92,7 @@ class _Load:
     def _open_loop(self, tasks: int) -> list[_Done]:
         start, began = len(self._lines()), time.monotonic_ns()
         for number in range(tasks):
-            due = began + int(number * 1e9 / (TOGETHER / 3))
+            due = began + int(number * 1e9 / (TOGETHER / 10))
             time.sleep(max(0.0, (due - time.monotonic_ns()) / 1e9))
             self._api.request("POST", "/api/tasks", self._task(number, due))
         return self._wait(start, tasks)

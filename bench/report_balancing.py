@@ -14,7 +14,7 @@ def balancing(found: Sequence[Outcome]) -> Section:
     )
     lines = [
         f"Three agents of {SLOTS} slots ({kinds}). Delays from submit to done in an open loop of "
-        f"{TOGETHER / 3:.0f} tasks a second, a third of what they can do; throughput of a backlog. "
+        f"{TOGETHER / 10:.0f} tasks a second, a tenth of what they can do; tasks/s of a backlog. "
         "Same agent: how often a conversation met the agent of its last task (its tasks carry a "
         "key under `affinity` only).",
         "",

@@ -59,6 +59,20 @@ def test_round_robin_gives_each_the_same_number() -> None:
     assert shares(Balancing.ROUND_ROBIN, [agent(1, slots=10), agent(2, slots=30)], 20) == [10, 10]
 
 
+@pytest.mark.parametrize("strategy", [Balancing.ROUND_ROBIN, Balancing.LEAST_BUSY])
+def test_tasks_that_come_one_by_one_go_to_each_in_turn(strategy: Balancing) -> None:
+    balancer, agents = Balancer(), [agent(number) for number in (1, 2, 3)]
+    balancer.strategies = {QUEUE: strategy}
+    got: list[uuid.UUID] = []
+    for _ in range(6):
+        picked = balancer.pick(agents, queue=QUEUE)  # all free slots, for one task
+        for item in picked:
+            item.in_use -= 1
+        balancer.note([picked[0].id])
+        got.append(picked[0].id)
+    assert Counter(got) == {item.id: 2 for item in agents}
+
+
 def test_resources_go_where_most_is_left() -> None:
     idle, busy = shares(Balancing.RESOURCES, [agent(1, cpu=0.1), agent(2, cpu=0.8)], 10)
     assert idle > 7

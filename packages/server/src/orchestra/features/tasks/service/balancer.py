@@ -6,7 +6,7 @@ What a queue goes by can be changed while it works; the choice is read once a se
 import heapq
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from orchestra.features.agents import ConnectedAgent, Registry
 from orchestra.features.tasks.repository import balancing as repository
@@ -48,6 +48,12 @@ class Balancer:
             return self._pick_of_two(free, limit)
         return self._pick_first(free, limit, _ORDERS.get(strategy, _least_busy))
 
+    def note(self, served: Iterable[uuid.UUID]) -> None:
+        """These agents got tasks, in this order; a slot for which none came does not count."""
+        for agent_id in served:
+            self._turn += 1
+            self._served[agent_id] = self._turn
+
     def forget(self, agent_id: uuid.UUID) -> None:
         self._served.pop(agent_id, None)
 
@@ -84,9 +90,9 @@ class Balancer:
         while heap and len(picked) < limit:
             _, _, place = heapq.heappop(heap)
             agent = agents[place]
-            self._reserve(agent, picked)
+            _reserve(agent, picked)
             if agent.free:
-                heapq.heappush(heap, (order(agent), self._turn, place))
+                heapq.heappush(heap, (order(agent), self._turn + len(picked), place))
         return picked
 
     def _pick_of_two(self, agents: list[ConnectedAgent], limit: int) -> list[ConnectedAgent]:
@@ -101,17 +107,11 @@ class Balancer:
             first, second = ids.pair_below(len(agents))
             place = min(first, second, key=lambda place: _expected(agents[place], usual))
             agent = agents[place]
-            self._reserve(agent, picked)
+            _reserve(agent, picked)
             if not agent.free:
                 agents[place] = agents[-1]
                 agents.pop()
         return picked
-
-    def _reserve(self, agent: ConnectedAgent, picked: list[ConnectedAgent]) -> None:
-        agent.in_use += 1
-        self._turn += 1
-        self._served[agent.id] = self._turn
-        picked.append(agent)
 
 
 def by_owner(agents: Sequence[ConnectedAgent]) -> list[tuple[Owner, list[ConnectedAgent]]]:
@@ -120,6 +120,11 @@ def by_owner(agents: Sequence[ConnectedAgent]) -> list[tuple[Owner, list[Connect
     for agent in agents:
         groups[None if agent.shared else agent.owner_id].append(agent)
     return list(groups.items())
+
+
+def _reserve(agent: ConnectedAgent, picked: list[ConnectedAgent]) -> None:
+    agent.in_use += 1
+    picked.append(agent)
 
 
 def _expected(agent: ConnectedAgent, usual: float) -> float:

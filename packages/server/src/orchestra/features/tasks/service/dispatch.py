@@ -188,6 +188,7 @@ class Dispatcher:
                     used[agent.id] -= 1
                 else:
                     agent.in_use -= 1
+        self._balancer.note(claim.agent_id for claim in found.claims)
         if found.claims:
             crash_points.reached("claim.after-commit")
             await self._hand_out(group, found.claims, {agent.id: agent for agent in picked})
