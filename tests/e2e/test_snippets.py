@@ -121,6 +121,33 @@ def test_the_first_agent_of_the_readme_echoes(product: Product, reader: Path) ->
     assert "event: task.token\n" in followed
 
 
+def test_the_refund_of_the_readme_is_paid_once_it_is_approved(
+    product: Product, reader: Path
+) -> None:
+    (reader / "till.py").write_text(snippets("README.md")["refund-agent"].text)
+    agent = Block(None, "bash", "orchestra agent run till.py", None)
+    with _typed_in_another_terminal(agent, product, reader, "refund"):
+        refund = product.cli("task", "submit", "refund", "--input", '"an order"').stdout.strip()
+        approval = _question_of(product, refund)
+        product.cli("approvals", "approve", approval, "--yes")
+        followed = product.cli("task", "follow", refund).stdout
+    assert followed.splitlines()[-1] == "12.5"
+    assert (reader / "terminal.log").read_text().count("paid 12.5") == 1
+
+
+def _question_of(product: Product, task_id: str) -> str:
+    """The id of the question that the task asks, once it does."""
+    found: list[str] = []
+
+    def is_asked() -> bool:
+        asked = json.loads(product.cli("approvals", "list", "--json").stdout)
+        found.extend(item["id"] for item in asked if item["task_id"] == task_id)
+        return bool(found)
+
+    wait_until(is_asked, seconds=30, what="the task asks")
+    return found[0]
+
+
 def test_the_openai_client_of_the_readme_prints_an_answer(product: Product, reader: Path) -> None:
     assert len(_type(snippets("README.md")["openai-client"], product, reader)) > 1
 

@@ -14,6 +14,8 @@ export interface paths {
         /**
          * ListAgents
          * @description Your agents and the shared ones, by name; filters may be given repeatedly.
+         *
+         *     A label is `name=value`; an agent has to have all that are given.
          */
         get: operations["list_agents"];
         put?: never;
@@ -83,6 +85,146 @@ export interface paths {
          * @description Forgets an agent that is offline and revokes its keys.
          */
         delete: operations["forget_agent"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/agents/{agent_id}/drain": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * DrainAgent
+         * @description The agent gets nothing new and finishes what it has, until it is resumed.
+         */
+        post: operations["drain_agent"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/agents/{agent_id}/quarantine": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * QuarantineAgent
+         * @description The agent gets nothing; after the seconds, if given, one task at a time on trial.
+         */
+        post: operations["quarantine_agent"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/agents/{agent_id}/release": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * ReleaseAgent
+         * @description Ends a quarantine at once and forgets the failures that led to it.
+         */
+        post: operations["release_agent"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/agents/{agent_id}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * ResumeAgent
+         * @description Ends a drain.
+         */
+        post: operations["resume_agent"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/approvals": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * ListApprovals
+         * @description What your tasks (an administrator's: all) have asked, newest first.
+         */
+        get: operations["list_approvals"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/approvals/{approval_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * GetApproval
+         * @description One question with exactly what it is about, and its answer.
+         */
+        get: operations["get_approval"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/approvals/{approval_id}/answer": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Answer
+         * @description Approves, rejects or answers; 409 for another hash, a second answer, or after its time.
+         */
+        post: operations["answer"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -202,6 +344,46 @@ export interface paths {
          * @description Uses a link up: makes the first administrator or sets an invited person's password.
          */
         post: operations["set_up"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/blobs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * PutBlob
+         * @description Takes the body as it comes, of any type; with `sha256` only that content.
+         */
+        put: operations["put_blob"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/blobs/{sha256}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * GetBlob
+         * @description The content, or the range of it that is asked for.
+         */
+        get: operations["get_blob"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -341,6 +523,86 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/dead-letters": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * ListDeadLetters
+         * @description Your tasks (an administrator's: all) that failed for good, grouped by their error.
+         */
+        get: operations["list_dead_letters"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/dead-letters/discard": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * DiscardDeadLetters
+         * @description Takes them out of the list; the tasks stay as they are.
+         */
+        post: operations["discard_dead_letters"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/dead-letters/replay": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * ReplayDeadLetters
+         * @description Submits them again as new tasks, each once.
+         */
+        post: operations["replay_dead_letters"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/dead-letters/{fingerprint}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * ListDeadLettersOfGroup
+         * @description The tasks of one group, newest first, without inputs; `GET /api/tasks/{id}` has those.
+         */
+        get: operations["list_dead_letters_of_group"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/events/stream": {
         parameters: {
             query?: never;
@@ -420,6 +682,50 @@ export interface paths {
          * @description Ends one of the caller's API keys at once.
          */
         delete: operations["delete_key"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/limits": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * ListLimits
+         * @description All limits, or those of one queue, the oldest first.
+         */
+        get: operations["list_limits"];
+        put?: never;
+        /**
+         * AddLimit
+         * @description Limits a queue, users, or tasks with the same key; it holds for what waits already.
+         */
+        post: operations["add_limit"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/limits/{limit_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * RemoveLimit
+         * @description Ends a limit; what it held back goes on.
+         */
+        delete: operations["remove_limit"];
         options?: never;
         head?: never;
         patch?: never;
@@ -617,6 +923,162 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/queues": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * ListQueues
+         * @description The queues of your tasks and of what agents can do for you, by name.
+         */
+        get: operations["list_queues"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/queues/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * GetQueue
+         * @description One queue; its name is a capability, or an agent's id.
+         */
+        get: operations["get_queue"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * ChangeQueue
+         * @description Sets bounds, balancing and retention of one queue.
+         */
+        patch: operations["change_queue"];
+        trace?: never;
+    };
+    "/api/queues/{name}/pause": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * PauseQueue
+         * @description Starts nothing of the queue from now on; what runs goes on, and tasks are taken in.
+         */
+        post: operations["pause_queue"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/queues/{name}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * ResumeQueue
+         * @description Starts tasks of the queue again.
+         */
+        post: operations["resume_queue"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/schedules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * ListSchedules
+         * @description Your schedules (an administrator's: all), newest first.
+         */
+        get: operations["list_schedules"];
+        put?: never;
+        /**
+         * CreateSchedule
+         * @description A task at a time, or again and again.
+         */
+        post: operations["create_schedule"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/schedules/{schedule_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * GetSchedule
+         * @description One schedule with its next five times.
+         */
+        get: operations["get_schedule"];
+        put?: never;
+        post?: never;
+        /**
+         * DeleteSchedule
+         * @description Removes it; the tasks that it has submitted stay.
+         */
+        delete: operations["delete_schedule"];
+        options?: never;
+        head?: never;
+        /**
+         * ChangeSchedule
+         * @description Changes, pauses or resumes it; times that passed while it was paused are gone.
+         */
+        patch: operations["change_schedule"];
+        trace?: never;
+    };
+    "/api/schedules/{schedule_id}/run": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * RunSchedule
+         * @description Submits its task now, whatever the time; its times stay as they are.
+         */
+        post: operations["run_schedule"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/tasks": {
         parameters: {
             query?: never;
@@ -661,6 +1123,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/tasks/bulk": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * ChangeMany
+         * @description Cancels, retries or moves up to 500 of your tasks (an administrator's: all) at once.
+         */
+        post: operations["change_many"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/tasks/{task_id}": {
         parameters: {
             query?: never;
@@ -670,7 +1152,7 @@ export interface paths {
         };
         /**
          * GetTask
-         * @description One task with its input, its result and every attempt.
+         * @description One task with its input, its result, every attempt, and what it waits for.
          */
         get: operations["get_task"];
         put?: never;
@@ -678,7 +1160,11 @@ export interface paths {
         delete?: never;
         options?: never;
         head?: never;
-        patch?: never;
+        /**
+         * ChangeTask
+         * @description Gives a task that is not over another priority.
+         */
+        patch: operations["change_task"];
         trace?: never;
     };
     "/api/tasks/{task_id}/cancel": {
@@ -701,6 +1187,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/tasks/{task_id}/cancellation": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Cancellation
+         * @description Who has stopped the tree of this task, who stopped when and how, and what ran on after.
+         */
+        get: operations["cancellation"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/tasks/{task_id}/events": {
         parameters: {
             query?: never;
@@ -713,6 +1219,66 @@ export interface paths {
          * @description Everything that happens to one task, as server-sent events, to its end.
          */
         get: operations["follow"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/tasks/{task_id}/steps": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * ListSteps
+         * @description What the task does once and for all, whatever becomes of its runs, oldest first.
+         */
+        get: operations["list_steps"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/tasks/{task_id}/tree": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Tree
+         * @description The task and everything below it, level by level; each node names its parent.
+         */
+        get: operations["tree"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/tasks/{task_id}/why": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * WhyWaiting
+         * @description Why a task does not run: a code, a sentence, and what both were computed from.
+         */
+        get: operations["why_waiting"];
         put?: never;
         post?: never;
         delete?: never;
@@ -789,6 +1355,94 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/users/{user_id}/weight": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * SetWeight
+         * @description Weighs a user's tasks against those of others; it holds for tasks submitted from now on.
+         */
+        put: operations["set_weight"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workflows": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * ListWorkflows
+         * @description Your workflows by name, each in its newest version.
+         */
+        get: operations["list_workflows"];
+        put?: never;
+        /**
+         * Declare
+         * @description Keeps a workflow as its next version: 201, or 200 if the newest says the same.
+         */
+        post: operations["declare"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workflows/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * GetWorkflow
+         * @description One of your workflows, in its newest version or that one.
+         */
+        get: operations["get_workflow"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workflows/{name}/runs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * ListRuns
+         * @description Runs of one of your workflows, newest first.
+         */
+        get: operations["list_runs"];
+        put?: never;
+        /**
+         * Run
+         * @description Runs a workflow. The run is a task, and finishes on the version on which it began.
+         */
+        post: operations["run"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/health": {
         parameters: {
             query?: never;
@@ -821,6 +1475,26 @@ export interface paths {
          * @description Prometheus metrics: for this machine, or with the permission `metrics:read`.
          */
         get: operations["metrics"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/metrics/{program}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * MetricsOf
+         * @description Prometheus metrics of `control-plane` or `worker`, to whom `/metrics` is open.
+         */
+        get: operations["metrics_of"];
         put?: never;
         post?: never;
         delete?: never;
@@ -924,16 +1598,21 @@ export interface components {
             capabilities: string[];
             capability_details: components["schemas"]["Capability"][];
             connected_at: string | null;
+            control_plane?: string | null;
+            drain?: components["schemas"]["Drain"] | null;
+            health?: components["schemas"]["Health"] | null;
             /** Format: uuid */
             id: string;
             labels: {
                 [key: string]: string;
             };
             last_heartbeat: string | null;
+            models?: string[];
             name: string;
             /** Format: uuid */
             owner_id: string;
             performance: components["schemas"]["Performance"];
+            quarantine?: components["schemas"]["Quarantine"] | null;
             reason: string;
             resources: components["schemas"]["Resources"] | null;
             /** @default false */
@@ -949,9 +1628,50 @@ export interface components {
          * @enum {string}
          */
         AgentStatus: "online" | "busy" | "draining" | "quarantined" | "unhealthy" | "offline";
+        /** AnswerRequest */
+        AnswerRequest: {
+            answer?: unknown;
+            /** @default  */
+            comment: string;
+            data_hash: string;
+            /**
+             * @default approve
+             * @enum {string}
+             */
+            decision: "approve" | "reject";
+        };
         /** AnswerView */
         AnswerView: {
             assistant_message: components["schemas"]["MessageView"];
+        };
+        /**
+         * ApprovalState
+         * @enum {string}
+         */
+        ApprovalState: "open" | "approved" | "rejected" | "answered" | "expired" | "withdrawn";
+        /** ApprovalView */
+        ApprovalView: {
+            answer: unknown;
+            answered_at: string | null;
+            answered_by: string | null;
+            choices: string[];
+            comment: string;
+            /** Format: date-time */
+            created_at: string;
+            data: unknown;
+            data_hash: string;
+            /** Format: date-time */
+            expires_at: string;
+            /** Format: uuid */
+            id: string;
+            kind: string;
+            name: string;
+            question: string;
+            state: string;
+            /** Format: uuid */
+            task_id: string;
+            /** Format: uuid */
+            user_id: string;
         };
         /** AttemptView */
         AttemptView: {
@@ -980,6 +1700,12 @@ export interface components {
             request_id: string;
             target: components["schemas"]["TargetView"];
         };
+        /**
+         * Balancing
+         * @description How a queue chooses among its agents with free slots.
+         * @enum {string}
+         */
+        Balancing: "least_busy" | "latency" | "resources" | "affinity" | "round_robin";
         /** BatchItem */
         BatchItem: {
             /** Format: uuid */
@@ -994,10 +1720,66 @@ export interface components {
         BatchView: {
             items: components["schemas"]["BatchItem"][];
         };
+        /** BlobView */
+        BlobView: {
+            blob: string;
+            media_type: string;
+            size: number;
+        };
+        /**
+         * BulkAction
+         * @enum {string}
+         */
+        BulkAction: "cancel" | "retry" | "priority";
+        /** BulkFilterBody */
+        BulkFilterBody: {
+            agent_id?: string | null;
+            capability?: string | null;
+            created_after?: string | null;
+            created_before?: string | null;
+            error_code?: string | null;
+            ids?: string[] | null;
+            /** @enum {null|string} */
+            priority?: "low" | "normal" | "high" | "critical" | null;
+            queue?: string | null;
+            state?: components["schemas"]["TaskState"][] | null;
+            user_id?: string | null;
+        };
+        /** BulkRequest */
+        BulkRequest: {
+            action: components["schemas"]["BulkAction"];
+            cursor?: string | null;
+            filter: components["schemas"]["BulkFilterBody"];
+            /** @enum {null|string} */
+            priority?: "low" | "normal" | "high" | "critical" | null;
+            /** @default  */
+            reason: string;
+        };
+        /** BulkView */
+        BulkView: {
+            changed: number;
+            matched: number;
+            next_cursor: string | null;
+        };
         /** CancelRequest */
         CancelRequest: {
             /** @default  */
             reason: string;
+        };
+        /** CancellationView */
+        CancellationView: {
+            completed_at: string | null;
+            is_complete: boolean;
+            items: components["schemas"]["StoppedView"][];
+            next_cursor: string | null;
+            reason: string;
+            /** Format: date-time */
+            requested_at: string;
+            requested_by: string;
+            stopping: number;
+            tasks: number;
+            /** Format: uuid */
+            top_id: string;
         };
         /** Capability */
         Capability: {
@@ -1006,7 +1788,16 @@ export interface components {
             input_schema?: unknown;
             name: string;
             output_schema?: unknown;
+            /** @default 0 */
+            probe_seconds: number;
         };
+        /**
+         * CatchUp
+         * @description What happens after an outage with the times that were missed.
+         * @default one
+         * @enum {string}
+         */
+        CatchUp: "none" | "one" | "all";
         /** Content */
         Content: {
             content: string;
@@ -1028,9 +1819,45 @@ export interface components {
             /** Format: date-time */
             updated_at: string;
         };
+        /** DeadGroupView */
+        DeadGroupView: {
+            capability: string;
+            count: number;
+            error: components["schemas"]["ErrorView"];
+            fingerprint: string;
+            /** Format: date-time */
+            first_at: string;
+            /** Format: date-time */
+            last_at: string;
+            /** Format: uuid */
+            newest_id: string;
+        };
         /** DefaultBody */
         DefaultBody: {
             id: string;
+        };
+        /** DiscardRequest */
+        DiscardRequest: {
+            fingerprint?: string | null;
+            task_ids?: string[] | null;
+        };
+        /** DiscardView */
+        DiscardView: {
+            discarded: number;
+            remaining: number;
+        };
+        /** Drain */
+        Drain: {
+            /** Format: date-time */
+            at: string;
+            by: string;
+            /** @default  */
+            reason: string;
+        };
+        /** DrainRequest */
+        DrainRequest: {
+            /** @default  */
+            reason: string;
         };
         /** EnrolRequest */
         EnrolRequest: {
@@ -1058,6 +1885,12 @@ export interface components {
         ErrorView: {
             code: string;
             message: string;
+        };
+        /** Health */
+        Health: {
+            last_event_at?: string | null;
+            probes?: components["schemas"]["Probe"][];
+            stream_seconds?: number | null;
         };
         /** InvitedUserView */
         InvitedUserView: {
@@ -1091,6 +1924,36 @@ export interface components {
         /** KeysView */
         KeysView: {
             items: components["schemas"]["KeyView"][];
+        };
+        /** LimitRequest */
+        LimitRequest: {
+            burst?: number | null;
+            key_pointer?: string | null;
+            max_running?: number | null;
+            per_seconds?: number | null;
+            queue?: string | null;
+            rate?: number | null;
+            scope: components["schemas"]["LimitScope"];
+            user_id?: string | null;
+        };
+        /**
+         * LimitScope
+         * @enum {string}
+         */
+        LimitScope: "queue" | "user" | "key";
+        /** LimitView */
+        LimitView: {
+            burst: number | null;
+            created_at: string | null;
+            /** Format: uuid */
+            id: string;
+            key_pointer: string | null;
+            max_running: number | null;
+            per_seconds: number | null;
+            queue: string | null;
+            rate: number | null;
+            scope: components["schemas"]["LimitScope"];
+            user_id: string | null;
         };
         /** LinkBody */
         LinkBody: {
@@ -1222,6 +2085,24 @@ export interface components {
             role: components["schemas"]["Role"];
             username: string;
         };
+        /** Node */
+        Node: {
+            affinity_key?: string | null;
+            capability: string;
+            delay_seconds?: number | null;
+            input?: unknown;
+            max_attempts?: number | null;
+            needs?: string[];
+            /** @default false */
+            optional: boolean;
+            /** @enum {null|string} */
+            priority?: "low" | "normal" | "high" | "critical" | null;
+            progress_timeout_seconds?: number | null;
+            queue_timeout_seconds?: number | null;
+            run_timeout_seconds?: number | null;
+            /** @default true */
+            when: unknown;
+        };
         /** OpenAIModel */
         OpenAIModel: {
             created: number;
@@ -1236,9 +2117,21 @@ export interface components {
             /** @default list */
             object: string;
         };
+        /**
+         * Overlap
+         * @description What happens at a time at which the task of the one before is not over yet.
+         * @default skip
+         * @enum {string}
+         */
+        Overlap: "skip" | "queue" | "cancel_previous";
         /** Page[Agent] */
         PageOfAgent: {
             items: components["schemas"]["Agent"][];
+            next_cursor?: string | null;
+        };
+        /** Page[ApprovalView] */
+        PageOfApprovalView: {
+            items: components["schemas"]["ApprovalView"][];
             next_cursor?: string | null;
         };
         /** Page[AuditEntry] */
@@ -1251,9 +2144,34 @@ export interface components {
             items: components["schemas"]["ConversationView"][];
             next_cursor?: string | null;
         };
+        /** Page[DeadGroupView] */
+        PageOfDeadGroupView: {
+            items: components["schemas"]["DeadGroupView"][];
+            next_cursor?: string | null;
+        };
+        /** Page[LimitView] */
+        PageOfLimitView: {
+            items: components["schemas"]["LimitView"][];
+            next_cursor?: string | null;
+        };
         /** Page[MessageView] */
         PageOfMessageView: {
             items: components["schemas"]["MessageView"][];
+            next_cursor?: string | null;
+        };
+        /** Page[QueueView] */
+        PageOfQueueView: {
+            items: components["schemas"]["QueueView"][];
+            next_cursor?: string | null;
+        };
+        /** Page[ScheduleView] */
+        PageOfScheduleView: {
+            items: components["schemas"]["ScheduleView"][];
+            next_cursor?: string | null;
+        };
+        /** Page[StepView] */
+        PageOfStepView: {
+            items: components["schemas"]["StepView"][];
             next_cursor?: string | null;
         };
         /** Page[TaskView] */
@@ -1261,9 +2179,24 @@ export interface components {
             items: components["schemas"]["TaskView"][];
             next_cursor?: string | null;
         };
+        /** Page[TreeNodeView] */
+        PageOfTreeNodeView: {
+            items: components["schemas"]["TreeNodeView"][];
+            next_cursor?: string | null;
+        };
         /** Page[UserView] */
         PageOfUserView: {
             items: components["schemas"]["UserView"][];
+            next_cursor?: string | null;
+        };
+        /** Page[WorkflowRunView] */
+        PageOfWorkflowRunView: {
+            items: components["schemas"]["WorkflowRunView"][];
+            next_cursor?: string | null;
+        };
+        /** Page[WorkflowView] */
+        PageOfWorkflowView: {
+            items: components["schemas"]["WorkflowView"][];
             next_cursor?: string | null;
         };
         /** PasswordBody */
@@ -1288,6 +2221,15 @@ export interface components {
          * @enum {string}
          */
         Permission: "chat:use" | "tasks:read" | "tasks:write" | "agents:read" | "agents:connect" | "agents:manage" | "models:use" | "providers:manage" | "users:manage" | "keys:manage" | "events:read" | "audit:read" | "system:read" | "metrics:read";
+        /** Probe */
+        Probe: {
+            /** Format: date-time */
+            at: string;
+            capability: string;
+            healthy: boolean;
+            message: string;
+            seconds: number;
+        };
         /** ProbeView */
         ProbeView: {
             error: string | null;
@@ -1348,6 +2290,60 @@ export interface components {
         ProvidersView: {
             items: components["schemas"]["ProviderView"][];
         };
+        /** Quarantine */
+        Quarantine: {
+            /** Format: date-time */
+            at: string;
+            by: string;
+            reason: string;
+            /** @default 1 */
+            round: number;
+            until: string | null;
+        };
+        /** QuarantineRequest */
+        QuarantineRequest: {
+            reason: string;
+            seconds?: number | null;
+        };
+        /** QueueChange */
+        QueueChange: {
+            balancing?: components["schemas"]["Balancing"] | null;
+            keep_count?: number | null;
+            keep_days?: number | null;
+            max_queued?: number | null;
+        };
+        /** QueueView */
+        QueueView: {
+            balancing: components["schemas"]["Balancing"] | null;
+            delayed: number;
+            keep_count: number | null;
+            keep_days: number | null;
+            limited: number;
+            max_queued: number | null;
+            name: string;
+            paused_at: string | null;
+            paused_by: string | null;
+            running: number;
+            waiting: number;
+        };
+        /** ReplayRequest */
+        ReplayRequest: {
+            fingerprint?: string | null;
+            input?: unknown;
+            task_ids?: string[] | null;
+        };
+        /** ReplayView */
+        ReplayView: {
+            items: components["schemas"]["ReplayedItem"][];
+            remaining: number;
+        };
+        /** ReplayedItem */
+        ReplayedItem: {
+            /** Format: uuid */
+            replayed_as: string;
+            /** Format: uuid */
+            task_id: string;
+        };
         /** Resources */
         Resources: {
             /** @default 0 */
@@ -1361,11 +2357,113 @@ export interface components {
             /** @default 0 */
             network_bytes_out: number;
         };
+        /** RetryPolicy */
+        RetryPolicy: {
+            /** @default 2 */
+            factor: number;
+            /** @default 1 */
+            first_seconds: number;
+            /** @default 0.5 */
+            jitter: number;
+            /** @default 60 */
+            longest_seconds: number;
+            max_attempts?: number | null;
+            /** @default [] */
+            not_on: string[];
+        };
         /**
          * Role
          * @enum {string}
          */
         Role: "admin" | "member" | "viewer";
+        /** RunRequest */
+        RunRequest: {
+            input?: unknown;
+            /**
+             * @default normal
+             * @enum {string}
+             */
+            priority: "low" | "normal" | "high" | "critical";
+            version?: number | null;
+        };
+        /** RunView */
+        RunView: {
+            /** Format: uuid */
+            task_id: string;
+        };
+        /** ScheduleDetail */
+        ScheduleDetail: {
+            at: string | null;
+            catch_up: components["schemas"]["CatchUp"];
+            /** Format: date-time */
+            created_at: string;
+            cron: string | null;
+            /** Format: uuid */
+            id: string;
+            last_at: string | null;
+            last_error: string | null;
+            last_task_id: string | null;
+            name: string;
+            next_at: string | null;
+            overlap: components["schemas"]["Overlap"];
+            paused_at: string | null;
+            pending: number;
+            skipped: number;
+            template: unknown;
+            timezone: string;
+            upcoming: string[];
+            /** Format: date-time */
+            updated_at: string;
+            /** Format: uuid */
+            user_id: string;
+        };
+        /** SchedulePatch */
+        SchedulePatch: {
+            at?: string;
+            catch_up?: components["schemas"]["CatchUp"];
+            cron?: string;
+            name?: string;
+            overlap?: components["schemas"]["Overlap"];
+            paused?: boolean;
+            template?: components["schemas"]["TaskRequest"];
+            timezone?: string;
+        };
+        /** ScheduleRequest */
+        ScheduleRequest: {
+            at?: string | null;
+            catch_up?: components["schemas"]["CatchUp"];
+            cron?: string | null;
+            name: string;
+            overlap?: components["schemas"]["Overlap"];
+            template: components["schemas"]["TaskRequest"];
+            /** @default UTC */
+            timezone: string;
+        };
+        /** ScheduleView */
+        ScheduleView: {
+            at: string | null;
+            catch_up: components["schemas"]["CatchUp"];
+            /** Format: date-time */
+            created_at: string;
+            cron: string | null;
+            /** Format: uuid */
+            id: string;
+            last_at: string | null;
+            last_error: string | null;
+            last_task_id: string | null;
+            name: string;
+            next_at: string | null;
+            overlap: components["schemas"]["Overlap"];
+            paused_at: string | null;
+            pending: number;
+            skipped: number;
+            template: unknown;
+            timezone: string;
+            /** Format: date-time */
+            updated_at: string;
+            /** Format: uuid */
+            user_id: string;
+        };
         /** SessionView */
         SessionView: {
             permissions: components["schemas"]["Permission"][];
@@ -1378,6 +2476,55 @@ export interface components {
             password: string;
             token: string;
             username?: string | null;
+        };
+        /** Spec */
+        Spec: {
+            /** @default  */
+            description: string;
+            nodes: {
+                [key: string]: components["schemas"]["Node"];
+            };
+            output?: unknown;
+        };
+        /** StartedView */
+        StartedView: {
+            name: string;
+            state: string;
+            /** Format: uuid */
+            task_id: string;
+            version: number;
+        };
+        /** StepView */
+        StepView: {
+            approval_id: string | null;
+            child_id: string | null;
+            /** Format: date-time */
+            created_at: string;
+            due_at: string | null;
+            epoch: number;
+            error: components["schemas"]["ErrorView"] | null;
+            kind: string;
+            name: string;
+            output: unknown;
+            settled_at: string | null;
+        };
+        /** StoppedView */
+        StoppedView: {
+            agent_name: string;
+            capability: string;
+            code: string;
+            depth: number;
+            /** @enum {string} */
+            how: "acknowledged" | "fenced" | "not_running" | "ended_itself" | "stopping" | "detached";
+            /** Format: uuid */
+            id: string;
+            last_refused_at: string | null;
+            parent_id: string | null;
+            ran_on_seconds: number | null;
+            refused_writes: number;
+            requested_at: string | null;
+            state: string;
+            stopped_at: string | null;
         };
         /** Subscribe */
         Subscribe: {
@@ -1394,6 +2541,11 @@ export interface components {
             id: string;
             kind: string;
         };
+        /** TaskChange */
+        TaskChange: {
+            /** @enum {string} */
+            priority: "low" | "normal" | "high" | "critical";
+        };
         /** TaskDetail */
         TaskDetail: {
             agent_id: string | null;
@@ -1403,6 +2555,9 @@ export interface components {
             capability: string;
             /** Format: date-time */
             created_at: string;
+            deadline: string | null;
+            depth: number;
+            detached: boolean;
             epoch: number;
             error: components["schemas"]["ErrorView"] | null;
             finished_at: string | null;
@@ -1410,8 +2565,16 @@ export interface components {
             id: string;
             input: unknown;
             max_attempts: number;
+            name: string | null;
+            parent_id: string | null;
             priority: string;
+            replay_of: string | null;
+            replayed_as: string | null;
             result: unknown;
+            retry: components["schemas"]["RetryPolicy"] | null;
+            /** Format: uuid */
+            root_id: string;
+            run_after: string | null;
             started_at: string | null;
             state: string;
             usage: {
@@ -1419,6 +2582,7 @@ export interface components {
             } | null;
             /** Format: uuid */
             user_id: string;
+            waits_for: components["schemas"]["WaitsForView"] | null;
         };
         /** TaskRequest */
         TaskRequest: {
@@ -1426,6 +2590,8 @@ export interface components {
             agent_id?: string | null;
             /** @default  */
             capability: string;
+            deadline_seconds?: number | null;
+            delay_seconds?: number | null;
             input?: unknown;
             max_attempts?: number | null;
             /**
@@ -1435,6 +2601,8 @@ export interface components {
             priority: "low" | "normal" | "high" | "critical";
             progress_timeout_seconds?: number | null;
             queue_timeout_seconds?: number | null;
+            retry?: components["schemas"]["RetryPolicy"] | null;
+            run_at?: string | null;
             run_timeout_seconds?: number | null;
         };
         /**
@@ -1450,6 +2618,7 @@ export interface components {
             capability: string;
             /** Format: date-time */
             created_at: string;
+            deadline: string | null;
             epoch: number;
             error: components["schemas"]["ErrorView"] | null;
             finished_at: string | null;
@@ -1457,8 +2626,13 @@ export interface components {
             id: string;
             input: unknown;
             max_attempts: number;
+            parent_id: string | null;
             priority: string;
+            replay_of: string | null;
+            replayed_as: string | null;
             result: unknown;
+            retry: components["schemas"]["RetryPolicy"] | null;
+            run_after: string | null;
             started_at: string | null;
             state: string;
             usage: {
@@ -1466,6 +2640,24 @@ export interface components {
             } | null;
             /** Format: uuid */
             user_id: string;
+        };
+        /** TreeNodeView */
+        TreeNodeView: {
+            agent_name: string;
+            attempt: number;
+            capability: string;
+            /** Format: date-time */
+            created_at: string;
+            depth: number;
+            detached: boolean;
+            error: components["schemas"]["ErrorView"] | null;
+            finished_at: string | null;
+            /** Format: uuid */
+            id: string;
+            name: string;
+            parent_id: string | null;
+            started_at: string | null;
+            state: string;
         };
         /** TurnView */
         TurnView: {
@@ -1507,6 +2699,50 @@ export interface components {
             first_bad_id: number | null;
             intact: boolean;
         };
+        /** WaitsForView */
+        WaitsForView: {
+            any: boolean;
+            approval_ids: string[];
+            child_ids: string[];
+            count: number;
+            names: string[];
+            until: string | null;
+        };
+        /** WeightRequest */
+        WeightRequest: {
+            weight: number;
+        };
+        /** WhyView */
+        WhyView: {
+            code: string;
+            message: string;
+            parameters: {
+                [key: string]: unknown;
+            };
+        };
+        /** WorkflowRequest */
+        WorkflowRequest: {
+            name: string;
+            spec: components["schemas"]["Spec"];
+        };
+        /** WorkflowRunView */
+        WorkflowRunView: {
+            /** Format: date-time */
+            created_at: string;
+            finished_at: string | null;
+            state: string;
+            /** Format: uuid */
+            task_id: string;
+            version: number;
+        };
+        /** WorkflowView */
+        WorkflowView: {
+            /** Format: date-time */
+            created_at: string;
+            name: string;
+            spec: components["schemas"]["Spec"];
+            version: number;
+        };
     };
     responses: never;
     parameters: never;
@@ -1521,6 +2757,9 @@ export interface operations {
             query?: {
                 status?: components["schemas"]["AgentStatus"][] | null;
                 capability?: string[] | null;
+                name?: string | null;
+                version?: string | null;
+                label?: string[] | null;
                 limit?: number | null;
                 cursor?: string | null;
             };
@@ -1664,6 +2903,238 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Refused, or failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    drain_agent: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                agent_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DrainRequest"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Agent"];
+                };
+            };
+            /** @description Refused, or failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    quarantine_agent: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                agent_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["QuarantineRequest"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Agent"];
+                };
+            };
+            /** @description Refused, or failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    release_agent: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                agent_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Agent"];
+                };
+            };
+            /** @description Refused, or failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    resume_agent: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                agent_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Agent"];
+                };
+            };
+            /** @description Refused, or failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_approvals: {
+        parameters: {
+            query?: {
+                state?: components["schemas"]["ApprovalState"][] | null;
+                task_id?: string | null;
+                limit?: number | null;
+                cursor?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageOfApprovalView"];
+                };
+            };
+            /** @description Refused, or failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_approval: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                approval_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApprovalView"];
+                };
+            };
+            /** @description Refused, or failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    answer: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                approval_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AnswerRequest"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApprovalView"];
+                };
             };
             /** @description Refused, or failed; `code` says why. */
             default: {
@@ -1854,6 +3325,71 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SessionView"];
+                };
+            };
+            /** @description Refused, or failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put_blob: {
+        parameters: {
+            query?: {
+                sha256?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlobView"];
+                };
+            };
+            /** @description Refused, or failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_blob: {
+        parameters: {
+            query?: never;
+            header?: {
+                Range?: string | null;
+                "If-None-Match"?: string | null;
+            };
+            path: {
+                sha256: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
                 };
             };
             /** @description Refused, or failed; `code` says why. */
@@ -2203,6 +3739,138 @@ export interface operations {
             };
         };
     };
+    list_dead_letters: {
+        parameters: {
+            query?: {
+                limit?: number | null;
+                cursor?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageOfDeadGroupView"];
+                };
+            };
+            /** @description Refused, or failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    discard_dead_letters: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DiscardRequest"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DiscardView"];
+                };
+            };
+            /** @description Refused, or failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    replay_dead_letters: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReplayRequest"];
+            };
+        };
+        responses: {
+            /** @description Request accepted, processing continues off-line */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReplayView"];
+                };
+            };
+            /** @description Refused, or failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_dead_letters_of_group: {
+        parameters: {
+            query?: {
+                limit?: number | null;
+                cursor?: string | null;
+            };
+            header?: never;
+            path: {
+                fingerprint: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageOfTaskView"];
+                };
+            };
+            /** @description Refused, or failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     stream: {
         parameters: {
             query?: {
@@ -2337,6 +4005,101 @@ export interface operations {
             header?: never;
             path: {
                 key_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, nothing follows */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused, or failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_limits: {
+        parameters: {
+            query?: {
+                queue?: string | null;
+                limit?: number | null;
+                cursor?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageOfLimitView"];
+                };
+            };
+            /** @description Refused, or failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    add_limit: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LimitRequest"];
+            };
+        };
+        responses: {
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LimitView"];
+                };
+            };
+            /** @description Refused, or failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    remove_limit: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                limit_id: string;
             };
             cookie?: never;
         };
@@ -2728,6 +4491,359 @@ export interface operations {
             };
         };
     };
+    list_queues: {
+        parameters: {
+            query?: {
+                limit?: number | null;
+                cursor?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageOfQueueView"];
+                };
+            };
+            /** @description Refused, or failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_queue: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QueueView"];
+                };
+            };
+            /** @description Refused, or failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    change_queue: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["QueueChange"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QueueView"];
+                };
+            };
+            /** @description Refused, or failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    pause_queue: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QueueView"];
+                };
+            };
+            /** @description Refused, or failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    resume_queue: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QueueView"];
+                };
+            };
+            /** @description Refused, or failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_schedules: {
+        parameters: {
+            query?: {
+                limit?: number | null;
+                cursor?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageOfScheduleView"];
+                };
+            };
+            /** @description Refused, or failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_schedule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ScheduleRequest"];
+            };
+        };
+        responses: {
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ScheduleDetail"];
+                };
+            };
+            /** @description Refused, or failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_schedule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                schedule_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ScheduleDetail"];
+                };
+            };
+            /** @description Refused, or failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_schedule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                schedule_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, nothing follows */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused, or failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    change_schedule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                schedule_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SchedulePatch"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ScheduleDetail"];
+                };
+            };
+            /** @description Refused, or failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    run_schedule: {
+        parameters: {
+            query?: never;
+            header?: {
+                "Idempotency-Key"?: string | null;
+            };
+            path: {
+                schedule_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request accepted, processing continues off-line */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunView"];
+                };
+            };
+            /** @description Refused, or failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_tasks: {
         parameters: {
             query?: {
@@ -2831,6 +4947,39 @@ export interface operations {
             };
         };
     };
+    change_many: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BulkRequest"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BulkView"];
+                };
+            };
+            /** @description Refused, or failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_task: {
         parameters: {
             query?: never;
@@ -2849,6 +4998,41 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["TaskDetail"];
+                };
+            };
+            /** @description Refused, or failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    change_task: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                task_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TaskChange"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TaskView"];
                 };
             };
             /** @description Refused, or failed; `code` says why. */
@@ -2897,6 +5081,40 @@ export interface operations {
             };
         };
     };
+    cancellation: {
+        parameters: {
+            query?: {
+                limit?: number | null;
+                cursor?: string | null;
+            };
+            header?: never;
+            path: {
+                task_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CancellationView"];
+                };
+            };
+            /** @description Refused, or failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     follow: {
         parameters: {
             query?: {
@@ -2919,6 +5137,105 @@ export interface operations {
                 };
                 content: {
                     "text/event-stream": unknown;
+                };
+            };
+            /** @description Refused, or failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_steps: {
+        parameters: {
+            query?: {
+                limit?: number | null;
+                cursor?: string | null;
+            };
+            header?: never;
+            path: {
+                task_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageOfStepView"];
+                };
+            };
+            /** @description Refused, or failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    tree: {
+        parameters: {
+            query?: {
+                limit?: number | null;
+                cursor?: string | null;
+            };
+            header?: never;
+            path: {
+                task_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageOfTreeNodeView"];
+                };
+            };
+            /** @description Refused, or failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    why_waiting: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                task_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WhyView"];
                 };
             };
             /** @description Refused, or failed; `code` says why. */
@@ -3095,6 +5412,208 @@ export interface operations {
             };
         };
     };
+    set_weight: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WeightRequest"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, nothing follows */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused, or failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_workflows: {
+        parameters: {
+            query?: {
+                limit?: number | null;
+                cursor?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageOfWorkflowView"];
+                };
+            };
+            /** @description Refused, or failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    declare: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WorkflowRequest"];
+            };
+        };
+        responses: {
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WorkflowView"];
+                };
+            };
+            /** @description Refused, or failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_workflow: {
+        parameters: {
+            query?: {
+                version?: number | null;
+            };
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WorkflowView"];
+                };
+            };
+            /** @description Refused, or failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_runs: {
+        parameters: {
+            query?: {
+                limit?: number | null;
+                cursor?: string | null;
+            };
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageOfWorkflowRunView"];
+                };
+            };
+            /** @description Refused, or failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    run: {
+        parameters: {
+            query?: never;
+            header?: {
+                "Idempotency-Key"?: string | null;
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RunRequest"];
+            };
+        };
+        responses: {
+            /** @description Request accepted, processing continues off-line */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StartedView"];
+                };
+            };
+            /** @description Refused, or failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     health: {
         parameters: {
             query?: never;
@@ -3131,6 +5650,37 @@ export interface operations {
             query?: never;
             header?: never;
             path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            /** @description Refused, or failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    metrics_of: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                program: string;
+            };
             cookie?: never;
         };
         requestBody?: never;

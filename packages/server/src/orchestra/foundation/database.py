@@ -159,9 +159,7 @@ class Database:
         except NOT_NOW as error:
             raise Unavailable("PostgreSQL cannot do this now", retry_after=1) from error
         except NOT_TEXT as error:
-            raise InvalidInput(
-                "A text has a character that cannot be kept: NUL."
-            ) from error
+            raise InvalidInput("A text has a character that cannot be kept: NUL.") from error
         except asyncpg.ForeignKeyViolationError as error:
             log.warning("something refers to what is not there", constraint=error.constraint_name)
             raise Conflict("What this refers to is not there, or not any more.") from error
