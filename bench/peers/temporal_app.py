@@ -4,11 +4,11 @@ import asyncio
 import sys
 from datetime import timedelta
 
-from temporalio import activity, workflow
-from temporalio.client import Client
-from temporalio.worker import UnsandboxedWorkflowRunner, Worker
-
 from bench.ledger import Writer
+from bench.peers import untyped
+
+activity, workflow = untyped("temporalio.activity"), untyped("temporalio.workflow")
+client, worker = untyped("temporalio.client"), untyped("temporalio.worker")
 
 QUEUE = "q"
 SLOTS = 8
@@ -42,17 +42,15 @@ class NoteByActivity:
 
 
 async def main(address: str) -> None:
-    client = await Client.connect(address)
-    worker = Worker(
-        client,
+    await worker.Worker(
+        await client.Client.connect(address),
         task_queue=QUEUE,
         workflows=[Note, NoteByActivity],
         activities=[write],
-        workflow_runner=UnsandboxedWorkflowRunner(),
+        workflow_runner=worker.UnsandboxedWorkflowRunner(),
         max_concurrent_workflow_tasks=SLOTS,
         max_concurrent_activities=SLOTS,
-    )
-    await worker.run()
+    ).run()
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 import asyncio
 import random
+import uuid
+from functools import partial
 from typing import Any
 
 import pytest
@@ -45,7 +47,9 @@ async def test_trees_that_are_cancelled_at_any_moment_come_to_their_ends(world: 
         roots = [await world.submit("root", number) for number in range(ROOTS)]
         unwanted = chance.sample(roots, ROOTS // 2)
         for root in unwanted:
-            await asyncio.sleep(chance.uniform(0, 0.15))
+            await world.eventually(
+                partial(_has_begun, world, root.id, chance.randint(0, WIDTH)), 30
+            )
             async with world.database.transaction() as tx:
                 await cancel(tx, outbox, world.bus, world.actor, root.id, "chance")
 
@@ -70,3 +74,18 @@ async def test_trees_that_are_cancelled_at_any_moment_come_to_their_ends(world: 
         pending = await tx.fetch_value("SELECT count(*) FROM tasks WHERE finish_pending")
     assert not late, "a root is cancelled only after everything below it"
     assert pending == 0
+
+
+async def _has_begun(world: Any, root_id: uuid.UUID, count: int) -> bool:
+    """Whether so many descendants of a root are there, or it is over."""
+    async with world.database.transaction() as tx:
+        return bool(
+            await tx.fetch_value(
+                """
+                SELECT count(*) >= $2 OR bool_or(finished_at IS NOT NULL AND id = $1)
+                FROM tasks WHERE root_id = $1
+                """,
+                root_id,
+                count,
+            )
+        )
