@@ -1,6 +1,7 @@
 """Background tasks have a name, an owner and a guard."""
 
 import asyncio
+import contextlib
 
 from orchestra.foundation.concurrency import Guard, forever
 
@@ -21,6 +22,23 @@ def test_a_task_that_fails_is_reported_by_name_and_one_that_is_stopped_is_not() 
 
     asyncio.run(body())
     assert failures == ["failing"]
+
+
+def test_a_task_that_loses_a_cancellation_is_cancelled_again() -> None:
+    async def lose_one() -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        await asyncio.Event().wait()
+
+    async def body() -> None:
+        guard = Guard()
+        losing = guard.spawn("losing", lose_one())
+        await asyncio.sleep(0)
+        async with asyncio.timeout(10):
+            await guard.stop()
+        assert losing.cancelled()
+
+    asyncio.run(body())
 
 
 def test_periodic_work_outlives_a_failure() -> None:

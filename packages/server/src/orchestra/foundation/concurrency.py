@@ -9,6 +9,8 @@ import structlog
 
 log = structlog.get_logger(__name__)
 
+CANCEL_AGAIN_SECONDS = 1.0
+
 
 class Guard:
     """Owns background tasks: starts them by name, reports one that fails, cancels all at the end.
@@ -32,11 +34,16 @@ class Guard:
         return len(self._tasks)
 
     async def stop(self) -> None:
-        """Cancels every task and waits for their ends."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        """Cancels every task and waits for their ends.
+
+        Again after a while, for a cancellation can be lost: `asyncio.wait_for` of Python 3.11
+        swallows one that comes at the moment at which its work is done.
+        """
+        tasks = set(self._tasks)
+        while tasks:
+            for task in tasks:
+                task.cancel()
+            _, tasks = await asyncio.wait(tasks, timeout=CANCEL_AGAIN_SECONDS)
 
     async def __aenter__(self) -> Self:
         return self

@@ -102,15 +102,14 @@ async def test_a_failure_of_ours_is_tried_again_and_told(
 async def test_what_was_missed_is_made_up_for_as_the_policy_says(
     http: httpx.AsyncClient, clockwork: Any, catch_up: str, count: int, skipped: int
 ) -> None:
-    made = await make(http, catch_up=catch_up, overlap="queue", cron="*/10 * * * *")
+    # Five minutes from each due time, so that none is just passing, whatever the time is.
+    newest = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(minutes=5)
+    cron = f"{newest.minute % 10}-59/10 * * * *"
+    made = await make(http, catch_up=catch_up, overlap="queue", cron=cron)
     async with clockwork._world.database.transaction() as tx:
         await tx.execute(
-            """
-            UPDATE schedules SET wake_at = now(),
-                next_at = date_bin('10 minutes', now() - interval '2 minutes', '2026-01-01')
-                    - interval '50 minutes',
-                created_at = now()
-            """
+            "UPDATE schedules SET wake_at = now(), next_at = $1, created_at = now()",
+            newest - timedelta(minutes=50),
         )
     await clockwork.fire(schedule_grace_seconds=60.0)
     seen = await read(http, made)
