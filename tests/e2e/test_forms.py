@@ -11,8 +11,8 @@ from playwright.sync_api import Browser, expect
 
 pytestmark = pytest.mark.browser
 
-FIRST_PASSWORD = "grace counts on fingers"
-SECOND_PASSWORD = "grace counts on moths"
+FIRST_PASSWORD = "mary counts on fingers"
+SECOND_PASSWORD = "mary counts on moths"
 
 
 def _status(product: Product, key: str) -> int:
@@ -105,23 +105,23 @@ def test_the_display_name_is_shown_everywhere(window: OpenWindow) -> None:
 def test_an_invited_person_chooses_a_password_changes_it_and_is_shut_out(
     window: OpenWindow, inhabited: Product, browser: Browser
 ) -> None:
-    with window() as ada, person(browser, inhabited) as grace:
-        _accept(grace, _invite(ada, "grace"), FIRST_PASSWORD)
-        grace.go("/settings?tab=security")
-        grace.page.get_by_label("Current password").fill("not mine at all")
-        grace.page.get_by_label("New password").fill(SECOND_PASSWORD)
-        grace.page.get_by_role("button", name="Change the password").click()
-        expect(grace.page.get_by_text("This is not your current password.")).to_be_visible()
-        grace.page.get_by_label("Current password").fill(FIRST_PASSWORD)
-        grace.page.get_by_role("button", name="Change the password").click()
-        expect(grace.page.get_by_text("Your password was changed.")).to_be_visible()
+    with window() as ada, person(browser, inhabited) as mary:
+        _accept(mary, _invite(ada, "mary"), FIRST_PASSWORD)
+        mary.go("/settings?tab=security")
+        mary.page.get_by_label("Current password").fill("not mine at all")
+        mary.page.get_by_label("New password").fill(SECOND_PASSWORD)
+        mary.page.get_by_role("button", name="Change the password").click()
+        expect(mary.page.get_by_text("This is not your current password.")).to_be_visible()
+        mary.page.get_by_label("Current password").fill(FIRST_PASSWORD)
+        mary.page.get_by_role("button", name="Change the password").click()
+        expect(mary.page.get_by_text("Your password was changed.")).to_be_visible()
         ada.page.get_by_role("dialog").get_by_role("button", name="Done").click()
-        row = ada.page.get_by_role("listitem").filter(has_text="@grace")
+        row = ada.page.get_by_role("listitem").filter(has_text="@mary")
         row.get_by_role("button", name="Disable").click()
         expect(row).to_contain_text("Disabled")
         # Her open page hears of it, without a click.
-        grace.page.wait_for_url(re.compile("/login"))
-        grace.page.get_by_label("User name").fill("grace")
-        grace.page.get_by_label("Password", exact=True).fill(SECOND_PASSWORD)
-        grace.page.get_by_role("button", name="Sign in").click()
-        expect(grace.page.get_by_text("The user name or the password is wrong.")).to_be_visible()
+        mary.page.wait_for_url(re.compile("/login"))
+        mary.page.get_by_label("User name").fill("mary")
+        mary.page.get_by_label("Password", exact=True).fill(SECOND_PASSWORD)
+        mary.page.get_by_role("button", name="Sign in").click()
+        expect(mary.page.get_by_text("The user name or the password is wrong.")).to_be_visible()
