@@ -3,12 +3,14 @@
 import asyncio
 import contextlib
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
+import httpx
 import msgspec
+from orchestra.features.agents import key_check
 from orchestra.features.events import History, Outbox, task_topic
 from orchestra.features.identity import Identity, mint_key
 from orchestra.features.tasks import (
@@ -27,6 +29,7 @@ from orchestra.foundation.concurrency import Guard, forever
 from orchestra.foundation.database import Database
 from orchestra.foundation.messaging import Bus
 from orchestra.foundation.settings import Settings
+from orchestra.foundation.web import create_app
 from orchestra.processes import control_plane
 from orchestra.processes.control_plane import ControlPlane
 from orchestra_sdk import Agent
@@ -80,6 +83,29 @@ class World:
         )
         await delivery.listen(self.bus)
         self.guard.spawn("deliver", forever("deliver", delivery.step))
+
+    def door(self, routes: Sequence[Any], **more: Any) -> Callable[..., httpx.AsyncClient]:
+        """Makes clients of an api with these routes: for this machine's key, or the one given.
+
+        `more` are further dependencies of the routes, or others than the usual ones.
+        """
+        known = key_check(self.database)
+        usual = {name: getattr(self, name) for name in ("database", "bus", "settings", "submitter")}
+        app = create_app(
+            routes,
+            settings=more.get("settings", self.settings),
+            authenticator=Identity(self.database, self.settings, check_agent_key=known),
+            dependencies={**usual, **more},
+        )
+
+        def client(key: str = self.key) -> httpx.AsyncClient:
+            return httpx.AsyncClient(
+                transport=httpx.ASGITransport(app=cast("Any", app)),
+                base_url="http://localhost",
+                headers={"authorization": f"Bearer {key}"},
+            )
+
+        return client
 
     async def submit(self, capability: str, input: Any = None, **more: Any) -> Task:
         new = NewTask(input=input, capability=capability, **more)

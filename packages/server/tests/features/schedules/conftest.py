@@ -2,35 +2,19 @@
 
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import Any
 
 import httpx
 import pytest
 from orchestra.features.events import Outbox
-from orchestra.features.identity import Identity
 from orchestra.features.schedules import rest
 from orchestra.features.schedules.service.firing import Firing
 from orchestra.features.tasks import Submitter
-from orchestra.foundation.web import create_app
 
 
 @pytest.fixture
 async def http(world: Any) -> AsyncIterator[httpx.AsyncClient]:
-    app = create_app(
-        rest.routes,
-        settings=world.settings,
-        authenticator=Identity(world.database, world.settings),
-        dependencies={
-            "database": world.database,
-            "settings": world.settings,
-            "submitter": world.submitter,
-        },
-    )
-    async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(app=cast("Any", app)),
-        base_url="http://localhost",
-        headers={"authorization": f"Bearer {world.key}"},
-    ) as client:
+    async with world.door(rest.routes)() as client:
         yield client
 
 

@@ -2,14 +2,12 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
-from typing import Any, cast
+from typing import Any
 
 import httpx
 import pytest
 from orchestra.features.events import Feeds, Outbox
-from orchestra.features.identity import Identity
 from orchestra.features.tasks import rest, snapshot_source
-from orchestra.foundation.web import create_app
 
 
 @pytest.fixture
@@ -17,27 +15,8 @@ async def doors(world: Any, anyio_backend: str) -> AsyncIterator[Callable[[str],
     """Makes a client that has the given key."""
     feeds = Feeds(world.bus, world.settings, task_snapshots=snapshot_source(world.database))
     outbox = Outbox(world.bus, world.database)
-    app = create_app(
-        rest.routes,
-        settings=world.settings,
-        authenticator=Identity(world.database, world.settings),
-        dependencies={
-            "database": world.database,
-            "bus": world.bus,
-            "settings": world.settings,
-            "submitter": world.submitter,
-            "outbox": outbox,
-            "feeds": feeds,
-        },
-    )
+    client = world.door(rest.routes, feeds=feeds, outbox=outbox)
     async with AsyncExitStack() as stack:
-
-        def client(key: str) -> httpx.AsyncClient:
-            return httpx.AsyncClient(
-                transport=httpx.ASGITransport(app=cast("Any", app)),
-                base_url="http://localhost",
-                headers={"authorization": f"Bearer {key}"},
-            )
 
         async def make(key: str) -> httpx.AsyncClient:
             return await stack.enter_async_context(client(key))
@@ -45,3 +24,10 @@ async def doors(world: Any, anyio_backend: str) -> AsyncIterator[Callable[[str],
         yield make
     await feeds.close(patience_seconds=0)
     await outbox.close()
+
+
+@pytest.fixture
+async def http(world: Any, doors: Callable[[str], Any]) -> httpx.AsyncClient:
+    """A client with this machine's key."""
+    client: httpx.AsyncClient = await doors(world.key)
+    return client

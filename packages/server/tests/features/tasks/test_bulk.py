@@ -13,11 +13,6 @@ from orchestra.features.tasks.types import QueueName
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-async def http(world: Any, doors: Any) -> httpx.AsyncClient:
-    return await doors(world.key)
-
-
 async def states(world: Any) -> dict[str, int]:
     async with world.database.transaction() as tx:
         rows = await tx.fetch("SELECT state, count(*) FROM tasks GROUP BY state")

@@ -1,34 +1,14 @@
 """What failed for good: grouped by its error, looked at, done again, put away."""
 
-from collections.abc import AsyncIterator
-from typing import Any, cast
+from typing import Any
 
 import httpx
 import pytest
-from orchestra.features.identity import Identity
-from orchestra.features.tasks.rest import dead_letters
 from orchestra.features.tasks.service import dead_letters as service
-from orchestra.foundation.web import create_app
 
 pytestmark = pytest.mark.anyio
 
 ROOT = "/api/dead-letters"
-
-
-@pytest.fixture
-async def http(world: Any) -> AsyncIterator[httpx.AsyncClient]:
-    app = create_app(
-        dead_letters.routes,
-        settings=world.settings,
-        authenticator=Identity(world.database, world.settings),
-        dependencies={"database": world.database, "submitter": world.submitter},
-    )
-    async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(app=cast("Any", app)),
-        base_url="http://localhost",
-        headers={"authorization": f"Bearer {world.key}"},
-    ) as client:
-        yield client
 
 
 async def failed(world: Any, message: str, *, code: str = "broken", **more: Any) -> str:

@@ -3,48 +3,17 @@
 import asyncio
 import json
 import uuid
-from typing import Any, cast
+from typing import Any
 
 import grpc
 import httpx
 import pytest
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.struct_pb2 import Value
-from orchestra.features.events import Feeds, Outbox
-from orchestra.features.identity import Identity
-from orchestra.features.tasks import rest, snapshot_source
-from orchestra.foundation.web import create_app
 from orchestra.processes.control_plane import POLICIES
 from orchestra_protocol import agent_pb2 as pb
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def http(world: Any) -> Any:
-    feeds = Feeds(world.bus, world.settings, task_snapshots=snapshot_source(world.database))
-    outbox = Outbox(world.bus, world.database)
-    app = create_app(
-        rest.routes,
-        settings=world.settings,
-        authenticator=Identity(world.database, world.settings),
-        dependencies={
-            "database": world.database,
-            "bus": world.bus,
-            "settings": world.settings,
-            "submitter": world.submitter,
-            "outbox": outbox,
-            "feeds": feeds,
-        },
-    )
-    async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(app=cast("Any", app)),
-        base_url="http://localhost",
-        headers={"authorization": f"Bearer {world.key}"},
-    ) as client:
-        yield client
-    await feeds.close(patience_seconds=0)
-    await outbox.close()
 
 
 async def test_a_task_is_taken_in_once_for_each_key(http: httpx.AsyncClient) -> None:

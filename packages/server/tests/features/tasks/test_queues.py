@@ -15,11 +15,6 @@ pytestmark = pytest.mark.anyio
 ECHO = QueueName("echo")
 
 
-@pytest.fixture
-async def http(world: Any, doors: Any) -> httpx.AsyncClient:
-    return await doors(world.key)
-
-
 async def claim(world: Any, count: int = 1) -> list[Any]:
     slots = [Slot(uuid.UUID(int=7), "agent")] * count
     return await claiming.claim(world.database, [ECHO], slots=slots, owner=None, lease_seconds=30)

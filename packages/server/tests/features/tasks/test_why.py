@@ -11,11 +11,6 @@ from orchestra.features.tasks.service.wording import ordinal, seconds_words
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-async def http(world: Any, doors: Any) -> httpx.AsyncClient:
-    return await doors(world.key)
-
-
 async def why(http: httpx.AsyncClient, task: Any) -> dict[str, Any]:
     answer = await http.get(f"/api/tasks/{task.id}/why")
     assert answer.status_code == 200, answer.text

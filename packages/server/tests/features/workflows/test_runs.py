@@ -1,14 +1,11 @@
 """Declared workflows from end to end: versions, runs, failures, cancelling, whose they are."""
 
-from typing import Any, cast
+from typing import Any
 
-import httpx
 import pytest
 from orchestra.features.events import Outbox
-from orchestra.features.identity import Identity
 from orchestra.features.tasks import rest as tasks_rest
 from orchestra.features.workflows import jobs, rest
-from orchestra.foundation.web import create_app
 
 pytestmark = pytest.mark.anyio
 
@@ -25,29 +22,8 @@ PIPELINE = {
 @pytest.fixture
 async def doors(world: Any, anyio_backend: str) -> Any:
     outbox = Outbox(world.bus, world.database)
-    app = create_app(
-        [*rest.routes, *tasks_rest.routes],
-        settings=world.settings,
-        authenticator=Identity(world.database, world.settings),
-        dependencies={
-            "database": world.database,
-            "bus": world.bus,
-            "settings": world.settings,
-            "outbox": outbox,
-            "submitter": world.submitter,
-            "feeds": None,
-        },
-    )
     await world.worker(jobs.on_task_finished(outbox, world.bus, world.settings))
-
-    def client(key: str) -> httpx.AsyncClient:
-        return httpx.AsyncClient(
-            transport=httpx.ASGITransport(app=cast("Any", app)),
-            base_url="http://localhost",
-            headers={"authorization": f"Bearer {key}"},
-        )
-
-    yield client
+    yield world.door([*rest.routes, *tasks_rest.routes], outbox=outbox, feeds=None)
     await outbox.close()
 
 
