@@ -110,9 +110,12 @@ def test_a_full_disk_refuses_what_it_cannot_keep_and_heals(tmp_path: Path) -> No
             )
             load.stop()
             _assert_done_once(load, echo)
-            _read_new_task(product)
             # Without JetStream only the snapshot from the database would come.
-            assert len(_read_new_task(product).cursors) > 1
+            wait_until(
+                lambda: len(_read_new_task(product).cursors) > 1,
+                seconds=90,
+                what="JetStream feeds the readers again",
+            )
         load.assert_refusals_are_clear()
 
 

@@ -1,7 +1,11 @@
 """The local PostgreSQL survives a kill, never runs as root, and refuses what it cannot use."""
 
 import os
+import subprocess
+import sys
 import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -76,9 +80,40 @@ def test_a_crash_while_the_directory_is_made_leaves_nothing_in_the_way(tmp_path:
         assert server.server.query("SELECT 1") == "1"
 
 
+def test_a_zombie_with_the_number_of_the_killed_server_is_not_in_the_way(tmp_path: Path) -> None:
+    with start_postgres(tmp_path, durable=True) as server:
+        server.server.query("CREATE TABLE kept AS SELECT 42 AS answer")
+        lock = tmp_path / "postgres" / "postmaster.pid"
+        left = lock.read_text().splitlines()[1:]
+        server.process.kill()
+    with _zombie() as pid:
+        lock.write_text("\n".join([str(pid), *left]) + "\n")
+        with start_postgres(tmp_path) as server:
+            assert server.server.query("SELECT answer FROM kept") == "42"
+
+
+def test_a_server_that_still_runs_is_waited_for_and_then_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "PREDECESSOR_SECONDS", 0.2)
+    with start_postgres(tmp_path) as server:
+        pid = server.process.pid
+        with pytest.raises(EngineError, match=f"stop its process {pid} first"):
+            engine.prepare(tmp_path / "postgres", socket_directory=tmp_path / "s")
+
+
 def test_a_socket_path_that_is_too_long_is_refused(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="too long for a unix socket"):
         engine.prepare(tmp_path / "postgres", socket_directory=tmp_path / ("long" * 30))
+
+
+@contextmanager
+def _zombie() -> Generator[int]:
+    """A process that has ended and that its parent does not bury."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    yield process.pid
+    process.wait()
 
 
 def _open(directory: Path) -> Path:

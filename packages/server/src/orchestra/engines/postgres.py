@@ -5,14 +5,18 @@ socket.
 import os
 import shutil
 import signal
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
+
+import psutil
 
 from orchestra.engines.binaries import POSTGRES_MAJOR, postgres_directory
 from orchestra.engines.errors import EngineError, OldDatabase
 from orchestra.engines.identity import Identity, unprivileged
 from orchestra.engines.process import Command, make_directory, run
+from orchestra.foundation import clock
 
 ROLE = DATABASE = "orchestra"
 # sockaddr_un has 108 bytes with the final zero; PostgreSQL adds a name to the directory.
@@ -20,6 +24,9 @@ LONGEST_SOCKET_PATH = 107
 SOCKET_NAME = ".s.PGSQL.5432"
 # The line of postmaster.pid in which pg_ctl, too, looks whether the server is ready.
 STATUS_LINE = 7
+# A server whose parent was killed ends its sessions and writes a checkpoint first.
+PREDECESSOR_SECONDS = 60.0
+POLL_SECONDS = 0.05
 
 CONFIGURATION = {
     "listen_addresses": "",
@@ -47,12 +54,16 @@ NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": 
 
 @dataclass(frozen=True, slots=True)
 class Postgres:
-    """One local server: its data directory, the directory of its socket, and as whom it runs."""
+    """One local server: its data directory, the directory of its socket, and as whom it runs.
+
+    `former_pid` is in the lock file of a killed server, and no server's any more.
+    """
 
     directory: Path
     socket_directory: Path
     identity: Identity
     durable: bool = True
+    former_pid: int | None = None
 
     def url(self, database: str = DATABASE) -> str:
         return f"postgresql://{ROLE}@/{database}?host={quote(str(self.socket_directory), safe='/')}"
@@ -65,10 +76,7 @@ class Postgres:
 
     def is_ready(self, pid: int) -> bool:
         """Whether the server started as process `pid` takes queries."""
-        try:
-            lines = (self.directory / "postmaster.pid").read_text().splitlines()
-        except OSError:
-            return False
+        lines = _lock_file(self.directory)
         started = len(lines) > STATUS_LINE and lines[0].strip() == str(pid)
         return started and lines[STATUS_LINE].strip() == "ready"
 
@@ -115,6 +123,9 @@ class Postgres:
                 "PGHOST": "",
                 "PGDATABASE": "",
                 "PGUSER": "",
+                # The one process besides itself that the server takes no lock file from: a zombie
+                # that nobody buries, or a stranger with the same number, would block it for ever.
+                "PG_GRANDPARENT_PID": str(self.former_pid or ""),
             },
             identity=self.identity,
             # Fast shutdown: sessions end, nothing committed is lost.
@@ -130,8 +141,8 @@ def prepare(directory: Path, *, socket_directory: Path, durable: bool = True) ->
     reaches = [postgres_directory(), socket_directory.parent]
     identity = unprivileged(reads=reaches, owns=directory)
     identity.own(make_directory(socket_directory))
-    server = Postgres(directory, socket_directory, identity, durable)
     check_version(directory)
+    server = Postgres(directory, socket_directory, identity, durable, _await_end(directory))
     if not (directory / "PG_VERSION").exists():
         _create(server)
     return server
@@ -148,6 +159,37 @@ def check_version(directory: Path) -> None:
             f"The database in {directory} was written by PostgreSQL {found}, but this version "
             f"brings PostgreSQL {POSTGRES_MAJOR}: upgrade it with pg_upgrade, or move it away."
         )
+
+
+def _await_end(directory: Path) -> int | None:
+    """Waits until no server of an earlier start uses the directory; returns the last one's id."""
+    lines = _lock_file(directory)
+    if not lines or not lines[0].strip().isdecimal():
+        return None
+    pid = int(lines[0])
+    limit, pause = clock.monotonic() + PREDECESSOR_SECONDS, threading.Event()
+    while _serves(pid, directory):
+        if clock.monotonic() > limit:
+            raise EngineError(f"PostgreSQL still uses {directory}: stop its process {pid} first.")
+        pause.wait(POLL_SECONDS)
+    return pid
+
+
+def _serves(pid: int, directory: Path) -> bool:
+    """Whether that process is a live server of this directory."""
+    try:
+        process = psutil.Process(pid)
+        return process.status() != psutil.STATUS_ZOMBIE and str(directory) in process.cmdline()
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _lock_file(directory: Path) -> list[str]:
+    """What a server that runs, or was killed, tells of itself, by line; nothing otherwise."""
+    try:
+        return (directory / "postmaster.pid").read_text().splitlines()
+    except OSError:
+        return []
 
 
 def _check_socket_path(directory: Path) -> None:
