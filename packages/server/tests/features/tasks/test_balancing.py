@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from orchestra.features.agents import Agent, ConnectedAgent
 from orchestra.features.agents.types import AgentId, AgentStatus, Performance
-from orchestra.features.tasks.service.affinity import Ring
-from orchestra.features.tasks.service.balancer import Balancer
+from orchestra.features.tasks.service.dispatch.affinity import Ring
+from orchestra.features.tasks.service.dispatch.balancer import Balancer
 from orchestra.features.tasks.types import Balancing, QueueName
 from orchestra_protocol import agent_pb2 as pb
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import httpx
 import pytest
-from orchestra.features.tasks.service import dead_letters as service
+from orchestra.features.tasks.service.ends import dead_letters as service
 
 pytestmark = pytest.mark.anyio
 

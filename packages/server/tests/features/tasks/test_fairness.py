@@ -8,7 +8,7 @@ import pytest
 from orchestra.features.tasks import NewTask, Priority
 from orchestra.features.tasks.repository import claiming, fairness
 from orchestra.features.tasks.repository.claiming import Claim, Slot
-from orchestra.features.tasks.service.delayed import Delayed
+from orchestra.features.tasks.service.queues.delayed import Delayed
 from orchestra.features.tasks.types import QueueName
 
 pytestmark = pytest.mark.anyio

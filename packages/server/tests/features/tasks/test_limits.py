@@ -10,7 +10,7 @@ from orchestra.features.tasks import NewTask
 from orchestra.features.tasks.repository import claiming, limits
 from orchestra.features.tasks.repository.claiming import Slot
 from orchestra.features.tasks.repository.limits import Limit, LimitScope
-from orchestra.features.tasks.service.limited import Found, LimitedClaims
+from orchestra.features.tasks.service.dispatch.limited import Found, LimitedClaims
 from orchestra.features.tasks.types import QueueName
 from orchestra.foundation import ids
 from orchestra_sdk import Agent

@@ -13,9 +13,9 @@ from orchestra.features.events import Outbox
 from orchestra.features.tasks import NewTask, Priority
 from orchestra.features.tasks.repository import bulk, claiming, ending, fairness
 from orchestra.features.tasks.repository.claiming import Claim, Slot
-from orchestra.features.tasks.service.delayed import Delayed
-from orchestra.features.tasks.service.ending import Ending, end_all
-from orchestra.features.tasks.service.limited import LimitedClaims
+from orchestra.features.tasks.service.dispatch.limited import LimitedClaims
+from orchestra.features.tasks.service.ends.ending import Ending, end_all
+from orchestra.features.tasks.service.queues.delayed import Delayed
 from orchestra.features.tasks.types import QueueName, TaskProblem, Trigger
 from orchestra.foundation.concurrency import Guard
 from orchestra.foundation.database import Database

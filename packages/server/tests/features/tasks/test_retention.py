@@ -9,7 +9,7 @@ import pytest
 from orchestra.features.providers import jobs as providers_jobs
 from orchestra.features.tasks.repository import retention as repository
 from orchestra.features.tasks.repository.retention import Keeping
-from orchestra.features.tasks.service.retention import BATCH, Retention
+from orchestra.features.tasks.service.ends.retention import BATCH, Retention
 from orchestra.features.tasks.types import QueueName
 
 pytestmark = pytest.mark.anyio

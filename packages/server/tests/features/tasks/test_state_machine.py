@@ -31,10 +31,10 @@ from orchestra.features.tasks.errors import NotAllowed, StaleEpoch
 from orchestra.features.tasks.repository import claiming, leases
 from orchestra.features.tasks.repository.claiming import Slot
 from orchestra.features.tasks.repository.leases import Lease
-from orchestra.features.tasks.service.cancelling import cancel
-from orchestra.features.tasks.service.ending import Ended, Ending, end_all
+from orchestra.features.tasks.service.ends.ending import Ended, Ending, end_all
+from orchestra.features.tasks.service.ends.reconciling import Reconciler
 from orchestra.features.tasks.service.lifecycle import step
-from orchestra.features.tasks.service.reconciling import Reconciler
+from orchestra.features.tasks.service.orchestration.cancelling import cancel
 from orchestra.features.tasks.types import (
     HELD,
     Life,

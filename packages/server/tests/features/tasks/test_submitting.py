@@ -10,7 +10,7 @@ from nats.js.errors import NotFoundError
 from orchestra.features.tasks import NewTask
 from orchestra.features.tasks.errors import IdempotencyConflict, InputTooLarge, QueueFull
 from orchestra.features.tasks.repository.submitting import count_by_queue
-from orchestra.features.tasks.service.submit import Submitter
+from orchestra.features.tasks.service.submitting.submit import Submitter
 from orchestra.features.tasks.types import Priority
 from orchestra.foundation.errors import InvalidInput
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from orchestra.features.tasks.service import retrying
-from orchestra.features.tasks.service.retention import Retention
+from orchestra.features.tasks.service.ends.retention import Retention
 from orchestra.features.tasks.types import RetryPolicy
 from orchestra.foundation.errors import InvalidInput, Unavailable
 from orchestra_protocol import agent_pb2 as pb

@@ -5,8 +5,8 @@ from typing import Any
 
 import httpx
 import pytest
-from orchestra.features.tasks.service.telling import Teller
-from orchestra.features.tasks.service.wording import ordinal, seconds_words
+from orchestra.features.tasks.service.reading.telling import Teller
+from orchestra.features.tasks.service.reading.wording import ordinal, seconds_words
 
 pytestmark = pytest.mark.anyio
 

@@ -7,26 +7,26 @@ the lease under which it is made. This package must not know what a conversation
 from orchestra.features.tasks.jobs import FinishDelivery, OnTaskFinished
 from orchestra.features.tasks.repository.reading import TaskFilter
 from orchestra.features.tasks.schemas import TaskRequest
-from orchestra.features.tasks.service.cancelling import cancel
-from orchestra.features.tasks.service.hosting import (
+from orchestra.features.tasks.service.orchestration.cancelling import cancel
+from orchestra.features.tasks.service.orchestration.hosting import (
     conclude,
     host,
     is_at_work,
     outcomes,
     start_children,
 )
-from orchestra.features.tasks.service.metrics import SystemMetrics
-from orchestra.features.tasks.service.plane import Plane
-from orchestra.features.tasks.service.reading import (
+from orchestra.features.tasks.service.reading.metrics import SystemMetrics
+from orchestra.features.tasks.service.reading.reading import (
     find,
     is_current_run,
     snapshot_source,
     snapshots,
     visible,
 )
-from orchestra.features.tasks.service.submit import Submitter
-from orchestra.features.tasks.service.upkeep import Upkeep
-from orchestra.features.tasks.service.validation import is_capability, prepare
+from orchestra.features.tasks.service.streams.plane import Plane
+from orchestra.features.tasks.service.streams.upkeep import Upkeep
+from orchestra.features.tasks.service.submitting.submit import Submitter
+from orchestra.features.tasks.service.submitting.validation import is_capability, prepare
 from orchestra.features.tasks.types import (
     NewChild,
     NewTask,

@@ -9,12 +9,12 @@ from nats.aio.msg import Msg
 from orchestra.features.events import Outbox
 from orchestra.features.tasks import events
 from orchestra.features.tasks.repository import ending, reading
-from orchestra.features.tasks.service import following
-from orchestra.features.tasks.service.delayed import Delayed
-from orchestra.features.tasks.service.due import Due
-from orchestra.features.tasks.service.reconciling import Reconciler
-from orchestra.features.tasks.service.retention import Retention
-from orchestra.features.tasks.service.telling import Teller
+from orchestra.features.tasks.service.ends.reconciling import Reconciler
+from orchestra.features.tasks.service.ends.retention import Retention
+from orchestra.features.tasks.service.orchestration import following
+from orchestra.features.tasks.service.orchestration.due import Due
+from orchestra.features.tasks.service.queues.delayed import Delayed
+from orchestra.features.tasks.service.reading.telling import Teller
 from orchestra.features.tasks.types import Task, TaskId
 from orchestra.foundation.database import AWAY, NOT_NOW, Database, Transaction
 from orchestra.foundation.messaging import Bus

@@ -11,10 +11,10 @@ from orchestra.features import agents
 from orchestra.features.events import Feeds
 from orchestra.features.tasks import schemas
 from orchestra.features.tasks.errors import BadMessage, TaskNotFound
-from orchestra.features.tasks.service import reading
-from orchestra.features.tasks.service.plane import Plane
-from orchestra.features.tasks.service.session import Session
-from orchestra.features.tasks.service.submit import Submitter
+from orchestra.features.tasks.service.reading import reading
+from orchestra.features.tasks.service.streams.plane import Plane
+from orchestra.features.tasks.service.streams.session import Session
+from orchestra.features.tasks.service.submitting.submit import Submitter
 from orchestra.features.tasks.types import Task
 from orchestra.foundation.auth import Actor, Permission, Policy, require
 from orchestra.foundation.concurrency import Guard

@@ -11,8 +11,8 @@ from litestar.types import ControllerRouterHandler
 from orchestra.features.events import Outbox
 from orchestra.features.tasks.repository.approvals import ApprovalFilter
 from orchestra.features.tasks.schemas.approvals import AnswerRequest, ApprovalView, approval_view
-from orchestra.features.tasks.service import approvals
-from orchestra.features.tasks.service.approvals import Answer
+from orchestra.features.tasks.service.orchestration import approvals
+from orchestra.features.tasks.service.orchestration.approvals import Answer
 from orchestra.features.tasks.types import ApprovalState
 from orchestra.foundation.auth import Actor, Permission, require
 from orchestra.foundation.database import Database

@@ -18,8 +18,8 @@ from orchestra.features.tasks.schemas.dead_letters import (
     group_view,
     replay_view,
 )
-from orchestra.features.tasks.service import dead_letters
-from orchestra.features.tasks.service.submit import Submitter
+from orchestra.features.tasks.service.ends import dead_letters
+from orchestra.features.tasks.service.submitting.submit import Submitter
 from orchestra.foundation.auth import Actor, Permission, require
 from orchestra.foundation.database import Database
 from orchestra.foundation.web import Page, decode_cursor, encode_cursor, page_limit, policy

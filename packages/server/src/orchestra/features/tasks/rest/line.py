@@ -17,9 +17,9 @@ from orchestra.features.tasks.schemas.line import (
     bulk_view,
     why_view,
 )
-from orchestra.features.tasks.service import bulk, priority
-from orchestra.features.tasks.service.submit import Submitter
-from orchestra.features.tasks.service.why import why
+from orchestra.features.tasks.service.queues import bulk, priority
+from orchestra.features.tasks.service.reading.why import why
+from orchestra.features.tasks.service.submitting.submit import Submitter
 from orchestra.features.tasks.types import Priority
 from orchestra.foundation.auth import Actor, Permission, require
 from orchestra.foundation.database import Database

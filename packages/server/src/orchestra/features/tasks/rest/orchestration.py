@@ -16,7 +16,7 @@ from orchestra.features.tasks.schemas.orchestration import (
     node_view,
     step_view,
 )
-from orchestra.features.tasks.service import looking
+from orchestra.features.tasks.service.reading import looking
 from orchestra.foundation.auth import Actor, Permission, require
 from orchestra.foundation.database import Database
 from orchestra.foundation.web import Page, decode_cursor, encode_cursor, page_limit, policy

@@ -16,7 +16,7 @@ from orchestra.features.tasks.schemas.queues import (
     limit_view,
     queue_view,
 )
-from orchestra.features.tasks.service import limits, queues
+from orchestra.features.tasks.service.queues import limits, queues
 from orchestra.foundation.auth import Actor, Permission, require
 from orchestra.foundation.database import Database
 from orchestra.foundation.messaging import Bus

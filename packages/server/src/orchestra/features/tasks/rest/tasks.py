@@ -22,8 +22,9 @@ from orchestra.features.tasks.schemas import (
     task_detail,
     task_view,
 )
-from orchestra.features.tasks.service import cancelling, looking, reading
-from orchestra.features.tasks.service.submit import Submitter
+from orchestra.features.tasks.service.orchestration import cancelling
+from orchestra.features.tasks.service.reading import looking, reading
+from orchestra.features.tasks.service.submitting.submit import Submitter
 from orchestra.features.tasks.types import NewTask, TaskState
 from orchestra.foundation.auth import Actor, Permission, require
 from orchestra.foundation.database import Database

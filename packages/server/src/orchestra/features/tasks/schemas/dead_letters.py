@@ -9,7 +9,7 @@ from msgspec import UNSET
 
 from orchestra.features.tasks.repository.dead_letters import DeadGroup
 from orchestra.features.tasks.schemas.tasks import ErrorView
-from orchestra.features.tasks.service.dead_letters import MOST, Chosen, Replayed
+from orchestra.features.tasks.service.ends.dead_letters import MOST, Chosen, Replayed
 from orchestra.foundation.web import Body, View
 
 TaskIds = Annotated[list[uuid.UUID], msgspec.Meta(min_length=1, max_length=MOST)]

@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from orchestra.features.tasks.repository.bulk import BulkFilter
 from orchestra.features.tasks.schemas.tasks import PriorityWord
-from orchestra.features.tasks.service.bulk import MOST, BulkAction, Done, Wish
+from orchestra.features.tasks.service.queues.bulk import MOST, BulkAction, Done, Wish
 from orchestra.features.tasks.types import Priority, QueueName, TaskState, Why
 from orchestra.foundation.errors import FieldError, InvalidInput
 from orchestra.foundation.web import Body, View, decode_cursor, encode_cursor

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from orchestra.features.tasks.repository.limits import Limit, LimitScope
-from orchestra.features.tasks.service.queues import QueueState
+from orchestra.features.tasks.service.queues.queues import QueueState
 from orchestra.features.tasks.types import Balancing, QueueName
 from orchestra.foundation import ids
 from orchestra.foundation.web import Body, View

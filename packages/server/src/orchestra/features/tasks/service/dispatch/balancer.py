@@ -1,0 +1,155 @@
+"""Which agents get the next tasks of a queue, among those with free slots.
+
+What a queue goes by can be changed while it works; the choice is read once a second.
+"""
+
+import heapq
+import uuid
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from orchestra.features.agents import ConnectedAgent, Registry
+from orchestra.features.tasks.repository import balancing as repository
+from orchestra.features.tasks.repository.claiming import MAX_CLAIM
+from orchestra.features.tasks.service.dispatch.affinity import Ring
+from orchestra.features.tasks.types import Balancing, QueueName
+from orchestra.foundation import ids
+from orchestra.foundation.database import Transaction
+
+# Rings that are kept; beyond, all are made anew.
+MAX_RINGS = 1_000
+
+Owner = uuid.UUID | None
+
+
+class Balancer:
+    """One for each control plane; it knows the agents of that one only."""
+
+    def __init__(self) -> None:
+        self.strategies: Mapping[QueueName, Balancing] = {}
+        self._turn = 0
+        self._served: dict[uuid.UUID, int] = {}
+        self._rings: dict[tuple[QueueName, Owner], tuple[int, Ring]] = {}
+
+    async def read(self, tx: Transaction) -> None:
+        """Learns what queues go by."""
+        self.strategies = dict(await repository.strategies(tx))
+
+    def strategy(self, queue: QueueName) -> Balancing:
+        return self.strategies.get(queue, Balancing.LEAST_BUSY)
+
+    def pick(
+        self, agents: Sequence[ConnectedAgent], *, queue: QueueName, limit: int = MAX_CLAIM
+    ) -> list[ConnectedAgent]:
+        """Agents for the next tasks, one for each, and reserves their slots."""
+        free = [agent for agent in agents if agent.free]
+        strategy = self.strategy(queue)
+        if strategy is Balancing.LATENCY:
+            return self._pick_of_two(free, limit)
+        return self._pick_first(free, limit, _ORDERS.get(strategy, _least_busy))
+
+    def note(self, served: Iterable[uuid.UUID]) -> None:
+        """These agents got tasks, in this order; a slot for which none came does not count."""
+        for agent_id in served:
+            self._turn += 1
+            self._served[agent_id] = self._turn
+
+    def forget(self, agent_id: uuid.UUID) -> None:
+        self._served.pop(agent_id, None)
+
+    def key(self, queue: QueueName, affinity_key: str | None, user_id: uuid.UUID) -> str | None:
+        """What binds a task to an agent: its own key, or its user where the queue goes by that."""
+        if affinity_key is None and self.strategy(queue) is Balancing.AFFINITY:
+            return str(user_id)
+        return affinity_key
+
+    def ring(self, queue: QueueName, owner: Owner, registry: Registry) -> Ring:
+        """The agents of a queue that work for everybody, or for `owner`; kept while they stay."""
+        kept = self._rings.get((queue, owner))
+        if kept is not None and kept[0] == registry.version:
+            return kept[1]
+        if len(self._rings) >= MAX_RINGS:
+            self._rings.clear()
+        ring = Ring(dict(by_owner(registry.serving(queue))).get(owner, []))
+        self._rings[queue, owner] = (registry.version, ring)
+        return ring
+
+    def _pick_first(
+        self,
+        agents: Sequence[ConnectedAgent],
+        limit: int,
+        order: Callable[[ConnectedAgent], float],
+    ) -> list[ConnectedAgent]:
+        """The first by `order`; among equals the one that has waited longest for a task."""
+        heap = [
+            (order(agent), self._served.get(agent.id, 0), place)
+            for place, agent in enumerate(agents)
+        ]
+        heapq.heapify(heap)
+        picked: list[ConnectedAgent] = []
+        while heap and len(picked) < limit:
+            _, _, place = heapq.heappop(heap)
+            agent = agents[place]
+            _reserve(agent, picked)
+            if agent.free:
+                heapq.heappush(heap, (order(agent), self._turn + len(picked), place))
+        return picked
+
+    def _pick_of_two(self, agents: list[ConnectedAgent], limit: int) -> list[ConnectedAgent]:
+        """Of two drawn at random the one that is expected to be done first.
+
+        Drawing keeps a burst from going to a single agent that has looked quick a moment ago.
+        """
+        known = [agent.latency for agent in agents if agent.latency > 0]
+        usual = sum(known) / len(known) if known else 1.0
+        picked: list[ConnectedAgent] = []
+        while agents and len(picked) < limit:
+            first, second = ids.pair_below(len(agents))
+            place = min(first, second, key=lambda place: _expected(agents[place], usual))
+            agent = agents[place]
+            _reserve(agent, picked)
+            if not agent.free:
+                agents[place] = agents[-1]
+                agents.pop()
+        return picked
+
+
+def by_owner(agents: Sequence[ConnectedAgent]) -> list[tuple[Owner, list[ConnectedAgent]]]:
+    """Agents that work for everybody (None), and those that work for one person each."""
+    groups: defaultdict[Owner, list[ConnectedAgent]] = defaultdict(list)
+    for agent in agents:
+        groups[None if agent.shared else agent.owner_id].append(agent)
+    return list(groups.items())
+
+
+def _reserve(agent: ConnectedAgent, picked: list[ConnectedAgent]) -> None:
+    agent.in_use += 1
+    picked.append(agent)
+
+
+def _expected(agent: ConnectedAgent, usual: float) -> float:
+    """Seconds until one more task is done; an agent of which nothing is known is as usual."""
+    return (agent.latency or usual) * (agent.in_use + 1) / agent.slots
+
+
+def _least_busy(agent: ConnectedAgent) -> float:
+    return agent.in_use / agent.slots
+
+
+def _most_room(agent: ConnectedAgent) -> float:
+    """By free slots, weighed with how much of processor and memory its machine has left."""
+    said = agent.resources
+    idle = 1.0 if said is None else 1.0 - max(said.cpu_usage, said.memory_usage)
+    return -max(idle, 0.01) * agent.free
+
+
+def _in_turn(_agent: ConnectedAgent) -> float:
+    return 0.0
+
+
+_ORDERS: Mapping[Balancing, Callable[[ConnectedAgent], float]] = {
+    Balancing.LEAST_BUSY: _least_busy,
+    Balancing.RESOURCES: _most_room,
+    Balancing.ROUND_ROBIN: _in_turn,
+    Balancing.AFFINITY: _least_busy,  # for tasks without a key, and until it is known
+}

@@ -1,0 +1,197 @@
+"""Child tasks: submitted by a run in its own name, all or none, and recognised by their names."""
+
+import hashlib
+import math
+import uuid
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, cast
+
+import msgspec
+from orchestra_protocol import agent_pb2 as pb
+
+from orchestra.features import agents
+from orchestra.features.tasks import events
+from orchestra.features.tasks.errors import BadCommand, Cycle, NameTaken, TooDeep, TooMany
+from orchestra.features.tasks.repository import families, submitting
+from orchestra.features.tasks.repository import steps as step_rows
+from orchestra.features.tasks.repository.ending import Locked
+from orchestra.features.tasks.repository.families import Adopted, Parent
+from orchestra.features.tasks.repository.submitting import PreparedTask
+from orchestra.features.tasks.service import references, values
+from orchestra.features.tasks.service.announcing import tell
+from orchestra.features.tasks.service.orchestration.steps import check_name
+from orchestra.features.tasks.service.submitting.validation import prepare
+from orchestra.features.tasks.types import (
+    Life,
+    NewChild,
+    NewTask,
+    Priority,
+    QueueName,
+    StepKind,
+    TaskId,
+    TaskState,
+)
+from orchestra.foundation.auth import Actor, ActorKind, Role
+from orchestra.foundation.database import Transaction
+from orchestra.foundation.messaging import Bus, Message
+from orchestra.foundation.settings import Settings
+
+MOST_AT_ONCE = 1_000
+FIRST_EPOCH = 1
+KEY_BYTES = 16
+_CANONICAL = msgspec.json.Encoder(order="sorted")
+
+
+async def spawn(
+    tx: Transaction, bus: Bus, settings: Settings, task: Locked, children: Sequence[NewChild]
+) -> list[TaskId]:
+    """Submits children of a task whose row is locked; those that it has already are the same again.
+
+    They run as the task's own user and inherit its priority. Raises NameTaken, TooMany, TooDeep,
+    Cycle, or what is wrong with a task.
+    """
+    names = [child.name for child in children]
+    known = await step_rows.named(tx, task.id, names)
+    if any(step.kind is not StepKind.CHILD for step in known.values()):
+        raise NameTaken
+    ids = {name: TaskId(step.child_id) for name, step in known.items() if step.child_id}
+    fresh = [child for child in children if child.name not in ids]
+    if fresh:
+        ids |= await _submit(tx, bus, settings, task, fresh)
+    return [ids[name] for name in names]
+
+
+async def _submit(
+    tx: Transaction, bus: Bus, settings: Settings, task: Locked, fresh: Sequence[NewChild]
+) -> dict[str, TaskId]:
+    parent = await families.parent(tx, task.id)
+    if parent is None or parent.depth >= settings.max_task_depth:
+        raise TooDeep(f"A tree of tasks is at most {settings.max_task_depth} levels deep.")
+    if await step_rows.count(tx, task.id, children=True) + len(fresh) > settings.max_children:
+        raise TooMany(f"A task has at most {settings.max_children} children.")
+    lineage = [*parent.lineage, _key(parent.queue, parent.capability, parent.input)]
+    prepared = _in_order([await _prepare(tx, settings, task, child, lineage) for child in fresh])
+    await submitting.insert(tx, prepared)
+    await references.of_inputs(tx, prepared, parent_id=task.id)
+    adopted = [
+        Adopted(ready.id, child.name, child.detached)
+        for ready, child in zip(prepared, fresh, strict=True)
+    ]
+    await families.adopt(tx, parent, adopted, lineage=lineage)
+    await step_rows.begin_children(
+        tx, task.id, task.life.epoch, [(child.name, child.id) for child in adopted]
+    )
+    await families.want_finish(tx, task.id)
+    tx.after_commit(lambda: _announce(bus, parent, prepared))
+    return {child.name: child.id for child in adopted}
+
+
+def _in_order(prepared: Sequence[PreparedTask]) -> list[PreparedTask]:
+    """With ids in the order of the children: those of one millisecond have none."""
+    ordered = sorted(ready.id for ready in prepared)
+    return [replace(ready, id=id) for ready, id in zip(prepared, ordered, strict=True)]
+
+
+async def _prepare(
+    tx: Transaction, settings: Settings, task: Locked, child: NewChild, lineage: Sequence[bytes]
+) -> PreparedTask:
+    new = child.task
+    if new.agent_id is not None:
+        await agents.visible(tx, _as_user(task), new.agent_id)
+    ready = prepare(new, task.user_id, settings, wants_finish=True)
+    if _key(ready.queue, ready.capability, new.input) in lineage:
+        raise Cycle(f"The child {child.name!r} would do what a task above it does already.")
+    return ready
+
+
+async def _announce(bus: Bus, parent: Parent, prepared: Sequence[PreparedTask]) -> None:
+    """Permits and first events; what gets lost of them is found by the sweeps."""
+    messages = _permits(prepared)
+    for ready in prepared:
+        life = Life(TaskState.QUEUED, FIRST_EPOCH, 0, ready.max_attempts)
+        subject = events.Subject(
+            task_id=ready.id, user_id=ready.user_id, capability=ready.capability
+        )
+        messages.extend(events.status(subject, life))
+    await bus.publish_soon(*messages)
+    for queue in {ready.queue for ready in prepared if ready.queue != ready.capability}:
+        await tell(bus, events.WAKE_SUBJECT, queue.encode())
+
+
+def _permits(prepared: Sequence[PreparedTask]) -> list[Message]:
+    """One for each queue and priority, named after the first task in it."""
+    counts = Counter((ready.queue, ready.priority) for ready in prepared)
+    first = {(ready.queue, ready.priority): ready.id for ready in reversed(prepared)}
+    return [
+        events.permit(queue, priority, first[queue, priority], FIRST_EPOCH, count)
+        for (queue, priority), count in counts.items()
+    ]
+
+
+def from_wire(command: pb.Spawn, task: Locked) -> list[NewChild]:
+    """What the command asks for; raises BadCommand."""
+    if not 1 <= len(command.children) <= MOST_AT_ONCE:
+        raise BadCommand(f"1 to {MOST_AT_ONCE} children are spawned at once.")
+    names = {check_name(child.name) for child in command.children}
+    if len(names) < len(command.children):
+        raise BadCommand("Each child has a name of its own.")
+    return [_new_child(child, task.priority) for child in command.children]
+
+
+def queues_of(command: pb.Spawn) -> Counter[QueueName]:
+    """How many tasks it would bring into which queue."""
+    return Counter(QueueName(child.agent_id or child.capability) for child in command.children)
+
+
+def _new_child(child: pb.Child, inherited: Priority) -> NewChild:
+    try:
+        given = values.from_value(child.input)
+        agent_id = uuid.UUID(child.agent_id) if child.agent_id else None
+        priority = Priority(child.priority) if child.HasField("priority") else inherited
+    except ValueError as error:
+        raise BadCommand(f"The child {child.name!r} cannot be understood: {error}") from error
+    task = NewTask(
+        input=given,
+        capability=child.capability,
+        agent_id=agent_id,
+        priority=priority,
+        max_attempts=child.max_attempts or None,
+        queue_timeout_seconds=child.queue_timeout_seconds or None,
+        run_timeout_seconds=child.run_timeout_seconds or None,
+        progress_timeout_seconds=child.progress_timeout_seconds or None,
+        affinity_key=child.affinity_key or None,
+        delay_seconds=child.delay_seconds or None,
+    )
+    return NewChild(name=child.name, task=task, detached=child.detached)
+
+
+def _as_user(task: Locked) -> Actor:
+    """A task may ask for those agents that its user may see."""
+    return Actor(
+        kind=ActorKind.RUN,
+        id=str(task.id),
+        name="",
+        user_id=task.user_id,
+        role=Role.MEMBER,
+        permissions=frozenset(),
+    )
+
+
+def _key(queue: str, capability: str, given: object) -> bytes:
+    """The same for the same work: a hash of where it goes and of its input."""
+    text = _CANONICAL.encode([queue, capability, plain(given)])
+    return hashlib.sha256(text).digest()[:KEY_BYTES]
+
+
+def plain(value: object) -> Any:
+    """JSON in which a number is spelled in one way only, wherever it has been meanwhile."""
+    if isinstance(value, Mapping):
+        items = cast("Mapping[str, object]", value).items()
+        return {key: plain(item) for key, item in items}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in cast("Sequence[object]", value)]
+    if isinstance(value, float) and math.isfinite(value) and value.is_integer():
+        return int(value)
+    return value

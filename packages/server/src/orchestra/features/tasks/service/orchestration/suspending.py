@@ -1,0 +1,136 @@
+"""Gives slots back until something has happened, and brings tasks back when it has.
+
+Whoever settles a step locks the waiting task first and then looks whether it may go on; whoever
+suspends does the same under the same lock. So one of the two always sees what the other has done.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from orchestra_protocol import agent_pb2 as pb
+
+from orchestra.features.events import Outbox
+from orchestra.features.tasks.errors import BadCommand, NameTaken, TooMany, UnknownStep
+from orchestra.features.tasks.repository import ending, waiting
+from orchestra.features.tasks.repository import steps as step_rows
+from orchestra.features.tasks.repository.ending import Locked
+from orchestra.features.tasks.service.ends.ending import Ending, end_all
+from orchestra.features.tasks.service.orchestration.steps import check_name
+from orchestra.features.tasks.service.submitting.validation import MAX_SECONDS
+from orchestra.features.tasks.types import Step, StepKind, TaskId, Trigger
+from orchestra.foundation.auth import Actor
+from orchestra.foundation.database import Transaction
+from orchestra.foundation.messaging import Bus
+from orchestra.foundation.settings import Settings
+
+RESUMED = "What it waited for has happened."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leave:
+    """A run that wants to wait; `text` is what it has said."""
+
+    task: Locked
+    by: Actor
+    wanted: pb.Suspend
+    text: str
+
+
+async def suspend(
+    tx: Transaction, outbox: Outbox, bus: Bus, settings: Settings, leave: Leave
+) -> list[Step] | None:
+    """Ends the lease of a run whose row is locked; or the steps for which it need not wait.
+
+    Raises BadCommand, UnknownStep, NameTaken or TooMany.
+    """
+    wanted, task = leave.wanted, leave.task
+    _check(wanted)
+    names = list(dict.fromkeys(wanted.names))
+    known = await step_rows.named(tx, task.id, names)
+    if missing := [name for name in names if name not in known]:
+        raise UnknownStep(f"There is no step {missing[0]!r} to wait for.")
+    await step_rows.settle_children_of(tx, task.id)
+    until = await _timer(tx, settings, task, wanted)
+    await waiting.note_wait(tx, task.id, names=names, any=wanted.any, until=until)
+    await step_rows.settle_timers(tx, [task.id])
+    asked = [*names, wanted.name] if wanted.name else names
+    there = (await step_rows.settled(tx, [task.id], names=asked)).get(task.id, [])
+    if _is_enough(wanted, names, there):
+        return there
+    (outcome,) = await end_all(tx, outbox, bus, [_ending(leave)])
+    if isinstance(outcome, Exception):
+        raise outcome
+    return None
+
+
+async def wake(tx: Transaction, outbox: Outbox, bus: Bus, ids: Sequence[TaskId]) -> int:
+    """Brings those of the tasks, whose rows are locked, back into their queues that may go on."""
+    if not ids:
+        return 0
+    await step_rows.settle_timers(tx, ids)
+    ready = await waiting.ready(tx, ids)
+    endings = [
+        Ending(task_id=item.task_id, epoch=item.epoch, trigger=Trigger.RESUME, reason=RESUMED)
+        for item in ready
+    ]
+    if endings:
+        await end_all(tx, outbox, bus, endings)
+    return len(endings)
+
+
+async def wake_due(tx: Transaction, outbox: Outbox, bus: Bus, *, limit: int) -> int:
+    """Brings back one batch of tasks whose time has come; returns how many it looked at."""
+    due = await waiting.due(tx, limit=limit)
+    if due:
+        await ending.lock(tx, due)
+        await wake(tx, outbox, bus, due)
+    return len(due)
+
+
+def _ending(leave: Leave) -> Ending:
+    return Ending(
+        task_id=leave.task.id,
+        epoch=leave.task.life.epoch,
+        trigger=Trigger.SUSPEND,
+        by=leave.by,
+        agent_id=leave.task.agent_id,
+        reason="It waits, and has given its slot back.",
+        text=leave.text,
+    )
+
+
+def _check(wanted: pb.Suspend) -> None:
+    if not 0 <= wanted.seconds <= MAX_SECONDS:
+        raise BadCommand(f"A wait has 0 to {MAX_SECONDS:g} seconds.")
+    if not wanted.names and not (wanted.seconds and wanted.name):
+        raise BadCommand("Name what to wait for, or a timer with its seconds and name.")
+    if wanted.name:
+        check_name(wanted.name)
+
+
+async def _timer(
+    tx: Transaction, settings: Settings, task: Locked, wanted: pb.Suspend
+) -> datetime | None:
+    """Until when at the latest; a timer with a name was perhaps begun by an earlier lease."""
+    if not wanted.seconds:
+        return None
+    if not wanted.name:
+        return await waiting.from_now(tx, wanted.seconds)
+    if await step_rows.count(tx, task.id, children=False) >= settings.max_steps:
+        raise TooMany
+    kind, due_at = await step_rows.begin_timer(
+        tx, task.id, task.life.epoch, wanted.name, seconds=wanted.seconds
+    )
+    if kind is not StepKind.TIMER:
+        raise NameTaken
+    return due_at
+
+
+def _is_enough(wanted: pb.Suspend, names: Sequence[str], there: Sequence[Step]) -> bool:
+    found = {step.name for step in there}
+    if wanted.name in found:
+        return True
+    if not names:
+        return False
+    return not found.isdisjoint(names) if wanted.any else found.issuperset(names)

@@ -1,0 +1,1 @@
+"""The agents' streams of one control plane, and the runs on them from Hello to the end."""

@@ -1,0 +1,85 @@
+"""Builds what an agent gets with a task."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from orchestra_protocol import agent_pb2 as pb
+
+from orchestra.features.agents import ConnectedAgent
+from orchestra.features.events import TaskEvent
+from orchestra.features.tasks.events import Subject, status_event
+from orchestra.features.tasks.repository.claiming import Claim
+from orchestra.features.tasks.repository.leases import Held
+from orchestra.features.tasks.service.orchestration.steps import to_wire
+from orchestra.features.tasks.service.values import to_value
+from orchestra.features.tasks.types import Life, Step, TaskState
+from orchestra.foundation import clock
+
+# What a message of the stream needs around the assignment.
+ENVELOPE_BYTES = 4 * 1024
+
+
+class Undeliverable(ValueError):
+    """No agent can be given this input."""
+
+
+def assignment(
+    claim: Claim, steps: Sequence[Step], *, submitter: str, run_token: str, largest: int
+) -> pb.Assignment:
+    """The task as the agent sees it. Its idempotency key is the same for every attempt.
+
+    `steps` are what it has done already. Raises Undeliverable for an input that does not fit a
+    Value, or for all of it a message of `largest` bytes.
+    """
+    message = pb.Assignment(
+        capability=claim.capability,
+        attempt=claim.attempt,
+        idempotency_key=str(claim.id),
+        run_token=run_token,
+        trace_parent=claim.trace_parent or "",
+        submitter=submitter,
+        parent_id=str(claim.parent_id) if claim.parent_id else "",
+    )
+    try:
+        to_value(claim.input, message.input)
+        message.steps.extend(to_wire(steps))
+    except (ValueError, OverflowError, TypeError) as error:
+        raise Undeliverable(f"The input cannot be sent: {error}") from error
+    deadline = Timestamp()
+    run_ends = clock.now() + timedelta(seconds=claim.run_timeout_seconds)
+    deadline.FromDatetime(min(run_ends, claim.deadline or run_ends))
+    message.deadline.CopyFrom(deadline)
+    if (size := message.ByteSize()) > largest - ENVELOPE_BYTES:
+        said = f"The task and its steps have {size} bytes on the stream; {largest} are possible."
+        raise Undeliverable(said)
+    return message
+
+
+def life_of(claim: Claim) -> Life:
+    """What the task has become by the claim."""
+    return Life(TaskState.RUNNING, claim.epoch, claim.attempt, claim.max_attempts)
+
+
+def subject_of(claim: Claim) -> Subject:
+    """The task as events name it."""
+    return Subject(
+        task_id=claim.id,
+        user_id=claim.user_id,
+        capability=claim.capability,
+        agent_id=claim.agent_id,
+        agent_name=claim.agent_name,
+    )
+
+
+def began_again(held: Held, agent: ConnectedAgent) -> TaskEvent:
+    """Tells of a run's beginning, which the control plane before could not tell any more."""
+    life = Life(TaskState.RUNNING, held.epoch, held.attempt, held.attempt)
+    subject = Subject(
+        task_id=held.task_id,
+        user_id=held.user_id,
+        capability="",
+        agent_id=agent.id,
+        agent_name=agent.name,
+    )
+    return status_event(subject, life)

@@ -1,0 +1,391 @@
+"""One control plane: the streams of its agents and the runs on them, from Hello to the end."""
+
+import asyncio
+import uuid
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+import structlog
+from orchestra_protocol import agent_pb2 as pb
+
+from orchestra.features import agents
+from orchestra.features.agents import ConnectedAgent, Registry
+from orchestra.features.events import History, Outbox
+from orchestra.features.tasks import events
+from orchestra.features.tasks.repository import leases
+from orchestra.features.tasks.repository.claiming import Claim
+from orchestra.features.tasks.repository.leases import Held
+from orchestra.features.tasks.service.announcing import tell
+from orchestra.features.tasks.service.dispatch.dispatcher import Dispatcher
+from orchestra.features.tasks.service.ends.ending import Claimed, Ended, Ending, lost
+from orchestra.features.tasks.service.orchestration import steps
+from orchestra.features.tasks.service.streams.assignment import (
+    Undeliverable,
+    assignment,
+    began_again,
+    life_of,
+    subject_of,
+)
+from orchestra.features.tasks.service.streams.commands import Commander
+from orchestra.features.tasks.service.streams.keeping import Keeper
+from orchestra.features.tasks.service.streams.moving import check_free_elsewhere
+from orchestra.features.tasks.service.streams.probing import Prober
+from orchestra.features.tasks.service.streams.receiving import Receiver
+from orchestra.features.tasks.service.streams.resuming import kept_of
+from orchestra.features.tasks.service.streams.run import Run
+from orchestra.features.tasks.service.streams.session import Session
+from orchestra.features.tasks.service.streams.submitters import Submitters
+from orchestra.features.tasks.types import Step, TaskId, TaskProblem, TaskState, Trigger
+from orchestra.foundation import clock
+from orchestra.foundation.auth import Actor
+from orchestra.foundation.concurrency import Guard
+from orchestra.foundation.database import Database
+from orchestra.foundation.errors import Conflict, NotFound, OrchestraError, Unavailable
+from orchestra.foundation.messaging import Bus, Message
+from orchestra.foundation.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+MAX_SLOTS = 1_000
+# The credential of a run lives ten minutes; a fresh one is sent well before.
+TOKEN_SECONDS = 600.0
+# Many runs are over within this, and then cost a message less.
+ANNOUNCE_SECONDS = 0.005
+IssueToken = Callable[[uuid.UUID, int, uuid.UUID, datetime], str]
+
+
+class Plane:
+    """Everything that one control plane holds."""
+
+    def __init__(
+        self,
+        control_plane_id: str,
+        *,
+        database: Database,
+        bus: Bus,
+        outbox: Outbox,
+        settings: Settings,
+        registry: Registry,
+        issue_token: IssueToken,
+    ) -> None:
+        self.id = control_plane_id
+        self.database, self.bus, self.settings, self.registry = database, bus, settings, registry
+        self.sessions: dict[uuid.UUID, Session] = {}
+        self.runs: dict[TaskId, Run] = {}
+        self.is_stopping = False
+        self._detached = asyncio.Event()
+        self.keeper = Keeper(
+            database=database,
+            bus=bus,
+            outbox=outbox,
+            settings=settings,
+            session_of=self.session_of,
+            on_end=self._on_end,
+        )
+        self.commander = Commander(
+            database=database,
+            bus=bus,
+            outbox=outbox,
+            settings=settings,
+            keeper=self.keeper,
+            session_of=self.session_of,
+            on_suspended=self._remove,
+            on_stale=self.lose,
+        )
+        self.prober = Prober(database=database, bus=bus, settings=settings)
+        self._receiver = Receiver(
+            bus=bus,
+            keeper=self.keeper,
+            commander=self.commander,
+            prober=self.prober,
+            find=self.find,
+        )
+        self._submitters = Submitters(database)
+        self._steps: dict[TaskId, list[Step]] = {}  # of claims that are about to be assigned
+        self.dispatcher = Dispatcher(
+            registry=registry,
+            database=database,
+            bus=bus,
+            settings=settings,
+            deliver=self._deliver,
+            prepare=self._prepare,
+        )
+        self._issue_token = issue_token
+        self._history = History(bus)
+        self._attaching: defaultdict[uuid.UUID, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._guard = Guard()
+
+    def session_of(self, run: Run) -> Session | None:
+        """The stream on which the run's agent is here now."""
+        session = self.sessions.get(run.agent_id)
+        return session if session is not None and run.agent is session.agent else None
+
+    def runs_of(self, agent_id: uuid.UUID) -> list[Run]:
+        return [run for run in self.runs.values() if run.agent_id == agent_id]
+
+    async def attach(self, actor: Actor, hello: pb.Hello) -> Session:
+        """Lets an agent's stream in, and resumes what it still holds.
+
+        Raises NotFound for an agent that is not the caller's, NameTaken, or Unavailable.
+        """
+        agent_id = _agent_id(hello.agent_id)
+        async with self.database.transaction() as tx:
+            record = await agents.owned(tx, actor, agent_id)
+        async with self._attaching[agent_id]:
+            if self.is_stopping:
+                raise Unavailable("This control plane stops; connect again.")
+            self.registry.check_free(record.id, hello.instance_id)
+            await check_free_elsewhere(
+                self.bus, record, instance_id=hello.instance_id, control_plane_id=self.id
+            )
+            if (former := self.sessions.get(agent_id)) is not None:
+                await self.detach(former, Conflict("The agent has connected again."))
+            notice = events.AttachedNotice(agent_id, self.id)
+            await tell(self.bus, events.ATTACHED_SUBJECT, msgspec.json.encode(notice))
+            async with self.database.transaction() as tx:
+                await agents.note_connected(
+                    tx, agent_id, control_plane_id=self.id, instance_id=hello.instance_id
+                )
+                held = await leases.held_by(tx, agent_id)
+            slots = min(MAX_SLOTS, hello.slots or record.slots)
+            agent = self.registry.connect(record, instance_id=hello.instance_id, slots=slots)
+            try:
+                session = Session(agent, actor, takes_batches=hello.takes_batches)
+                return await self._begin(session, hello, held)
+            except BaseException:
+                self.registry.disconnect(agent)
+                raise
+
+    async def _begin(self, session: Session, hello: pb.Hello, held: Sequence[Held]) -> Session:
+        """Welcomes: what both sides know goes on, what only the database knows is given away."""
+        agent = session.agent
+        running = {(item.task_id, item.epoch) for item in hello.running}
+        ours = [item for item in held if (str(item.task_id), item.epoch) in running]
+        self._drop_strangers(agent.id, {(item.task_id, item.epoch) for item in held})
+        resumed = [await self._resume(item, agent) for item in ours]
+        self.sessions[agent.id] = session
+        for run in resumed:
+            run.attach(agent)
+            agent.in_use += 1
+        async with self.database.transaction() as tx:
+            await leases.renew(
+                tx, [run.lease for run in resumed], seconds=self.settings.lease_seconds
+            )
+        session.welcome(resumed)
+        agent.welcomed = True
+        self.prober.watch(session)
+        for run, item in zip(resumed, ours, strict=True):
+            if item.is_cancelling:
+                session.cancel(run, item.cancel_reason)
+            self.keeper.work_on(run)
+        for item in held:
+            if item not in ours:
+                self._give_away(item)
+        self.registry.on_capacity(agent)
+        return session
+
+    async def detach(self, session: Session, error: Exception | None = None) -> None:
+        """The stream is over: its runs wait for their agent to come back, but not for long."""
+        session.close(error)
+        if self.sessions.get(session.agent.id) is not session:
+            return
+        del self.sessions[session.agent.id]
+        self._detached.set()
+        self.registry.disconnect(session.agent)
+        self.dispatcher.forget(session.agent)
+        orphans = [run for run in self.runs.values() if run.agent is session.agent]
+        for run in orphans:
+            run.detach(grace_seconds=self._grace_of(session.agent))
+        if orphans and not self.is_stopping:
+            await self._shorten(orphans, self._grace_of(session.agent))
+
+    def _grace_of(self, agent: ConnectedAgent) -> float:
+        """How long runs wait for their agent's next stream, in seconds."""
+        lease = self.settings.lease_seconds
+        return lease if agent.restorable else min(lease, self.settings.agent_grace_seconds)
+
+    async def receive(self, session: Session, message: pb.TaskMessage) -> None:
+        """Takes in one message of a stream; raises BadMessage or SequenceGap, which end it."""
+        await self._receiver.receive(session, message)
+
+    def find(self, task_id: uuid.UUID, epoch: int) -> Run | None:
+        run = self.runs.get(TaskId(task_id))
+        return run if run is not None and run.epoch == epoch else None
+
+    def abandon(self, run: Run) -> None:
+        """Another control plane has the run now."""
+        self._remove(run)
+
+    def lose(self, run: Run, reason: str) -> None:
+        """The lease is not this agent's any more: nothing of the run is kept from now on."""
+        if self.runs.get(run.task_id) is not run:
+            return
+        session = self.session_of(run)
+        if session is not None:
+            session.revoke(run, reason)
+        self._remove(run)
+
+    def fresh_token(self, run: Run) -> str:
+        run.credential_at = clock.monotonic()
+        expires_at = clock.now() + timedelta(seconds=TOKEN_SECONDS)
+        return self._issue_token(run.task_id, run.epoch, run.user_id, expires_at)
+
+    async def take_back(self, ending: Ending) -> None:
+        """Ends a run from this side; somebody may have been quicker."""
+        try:
+            await self.keeper.end(ending)
+        except OrchestraError as error:
+            log.info("not taken back", task_id=str(ending.task_id), why=error.message)
+
+    def take_back_soon(self, ending: Ending) -> None:
+        self._guard.spawn(f"take back {ending.task_id}", self.take_back(ending))
+
+    async def drain(self, *, seconds: float) -> None:
+        """Asks all agents to connect elsewhere, and waits until they have, but not longer."""
+        for session in self.sessions.values():
+            session.agent.draining = True
+            session.drain("This control plane stops.")
+        try:
+            async with asyncio.timeout(seconds):
+                while self.sessions:
+                    self._detached.clear()
+                    await self._detached.wait()
+        except TimeoutError:
+            log.warning("agents did not move in time", count=len(self.sessions))
+
+    async def close(self) -> None:
+        await self.dispatcher.close()
+        await self.commander.close()
+        await self.keeper.close()
+        await self._guard.stop()
+        await self._history.close()
+
+    async def _prepare(self, claims: Sequence[Claim]) -> None:
+        await self._submitters.learn(claims)
+        self._steps |= await steps.of_claims(self.database, claims)
+
+    def _deliver(self, claims: Sequence[tuple[ConnectedAgent, Claim]]) -> None:
+        begun = [
+            (run, claim)
+            for agent, claim in claims
+            if (run := self._assign(agent, claim)) is not None
+        ]
+        self._guard.spawn("announce runs", self._announce(begun))
+
+    def _assign(self, agent: ConnectedAgent, claim: Claim) -> Run | None:
+        """Puts a claimed task on its agent's stream."""
+        run = Run(
+            task_id=claim.id,
+            epoch=claim.epoch,
+            attempt=claim.attempt,
+            user_id=claim.user_id,
+            agent=agent,
+            run_seconds=claim.run_timeout_seconds,
+            progress_timeout=claim.progress_timeout_seconds,
+        )
+        done = self._steps.pop(claim.id, [])
+        self.runs[run.task_id] = run
+        session = self.session_of(run)
+        if session is None or session.is_closed:
+            return self._not_delivered(run, lost(run.task_id, run.epoch, "The agent had gone."))
+        try:
+            message = assignment(
+                claim,
+                done,
+                submitter=self._submitters.name(claim.user_id),
+                run_token=self.fresh_token(run),
+                largest=self.settings.max_grpc_message_bytes,
+            )
+        except Undeliverable as error:
+            problem = TaskProblem("undeliverable", str(error))
+            ending = Ending(
+                task_id=run.task_id, epoch=run.epoch, trigger=Trigger.GIVE_UP, problem=problem
+            )
+            return self._not_delivered(run, ending)
+        run.claimed = Claimed(subject_of(claim), life_of(claim))
+        run.announce(events.status_event(run.claimed.subject, run.claimed.life))
+        session.assign(run, message, priority=pb.TaskPriority.ValueType(claim.priority))
+        return run
+
+    def _not_delivered(self, run: Run, ending: Ending) -> None:
+        self._remove(run)
+        self.take_back_soon(ending)
+
+    async def _announce(self, begun: Sequence[tuple[Run, Claim]]) -> None:
+        """Tells readers that runs have begun; of one that ends at once they hear all together."""
+        await asyncio.sleep(ANNOUNCE_SECONDS)
+        told: list[Message] = []
+        for run, claim in begun:
+            if run.final is None and not run.is_lost:
+                self.keeper.work_on(run)
+                told.append(events.status_for_owner(subject_of(claim), life_of(claim)))
+        await self.bus.publish_soon(*told)
+
+    async def _resume(self, held: Held, agent: ConnectedAgent) -> Run:
+        run = self.runs.get(held.task_id)
+        if run is not None and run.epoch == held.epoch:
+            return run
+        kept = await kept_of(self._history, held)
+        run = Run(
+            task_id=held.task_id,
+            epoch=held.epoch,
+            attempt=held.attempt,
+            user_id=held.user_id,
+            agent=agent,
+            run_seconds=held.run_seconds_left,
+            progress_timeout=held.progress_timeout_seconds,
+        )
+        run.resume(sequence=kept.sequence, text=kept.text, life_id=self.id)
+        if not kept.is_announced:
+            run.announce(began_again(held, agent))
+        self.runs[run.task_id] = run
+        return run
+
+    def _drop_strangers(self, agent_id: uuid.UUID, held: set[tuple[TaskId, int]]) -> None:
+        for run in self.runs_of(agent_id):
+            if (run.task_id, run.epoch) not in held and run.final is None:
+                self._remove(run)
+
+    def _give_away(self, held: Held) -> None:
+        """The agent does not have what the database thinks it has: it was restarted."""
+        run = self.runs.get(held.task_id)
+        if run is not None and run.epoch == held.epoch:
+            if run.final is not None:
+                return  # its end was taken in and is being written
+            self._remove(run)
+        self.take_back_soon(lost(held.task_id, held.epoch, "The agent was restarted."))
+
+    async def _shorten(self, orphans: Sequence[Run], seconds: float) -> None:
+        try:
+            async with self.database.transaction() as tx:
+                await leases.shorten(
+                    tx, [run.lease for run in orphans if run.final is None], seconds=seconds
+                )
+        except OrchestraError as error:
+            log.warning("leases were not shortened", why=error.message)
+
+    def _on_end(self, run: Run, ended: Ended | None) -> None:
+        if ended is not None and run.agent is not None:
+            succeeded = ended.life.state is TaskState.SUCCEEDED
+            if ended.life.state not in (TaskState.CANCELLED, TaskState.CANCELLING):
+                seconds = clock.monotonic() - run.started_at
+                run.agent.count(succeeded=succeeded, seconds=seconds)
+        self._remove(run)
+
+    def _remove(self, run: Run) -> None:
+        run.is_lost = True
+        run.tell_room()
+        if self.runs.get(run.task_id) is run:
+            del self.runs[run.task_id]
+            if run.agent is not None:
+                run.agent.in_use -= 1
+                self.registry.on_capacity(run.agent)
+
+
+def _agent_id(text: str) -> uuid.UUID:
+    try:
+        return uuid.UUID(text)
+    except ValueError as error:
+        raise NotFound("There is no such agent.") from error

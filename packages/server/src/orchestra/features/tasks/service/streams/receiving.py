@@ -1,0 +1,112 @@
+"""What comes up an agent's stream: events and commands, refused if not under a lease."""
+
+import uuid
+from collections.abc import Callable
+from typing import TypeVar
+
+from google.protobuf.message import DecodeError
+from google.protobuf.message import Message as WireMessage
+from orchestra_protocol import agent_pb2 as pb
+
+from orchestra.features.tasks import events
+from orchestra.features.tasks.errors import BadMessage
+from orchestra.features.tasks.service.streams.commands import Commander
+from orchestra.features.tasks.service.streams.keeping import Keeper
+from orchestra.features.tasks.service.streams.probing import Prober
+from orchestra.features.tasks.service.streams.run import Run
+from orchestra.features.tasks.service.streams.session import Session
+from orchestra.features.tasks.types import TaskId
+from orchestra.foundation.messaging import Bus
+
+_M = TypeVar("_M", bound=WireMessage)
+_ENDS = frozenset({"result", "failure", "cancelled"})
+
+
+class Receiver:
+    """One for each control plane. `find` knows the run of a task under an epoch, if it is here."""
+
+    def __init__(
+        self,
+        *,
+        bus: Bus,
+        keeper: Keeper,
+        commander: Commander,
+        prober: Prober,
+        find: Callable[[TaskId, int], Run | None],
+    ) -> None:
+        self._prober = prober
+        self._bus, self._keeper, self._commander, self._find = bus, keeper, commander, find
+
+    async def receive(self, session: Session, message: pb.TaskMessage) -> None:
+        """Takes in one message of a stream; raises BadMessage or SequenceGap, which end it."""
+        if message.type == pb.TASK_TYPE_EVENTS:
+            await self._events(session, message)
+        elif message.type == pb.TASK_TYPE_COMMAND:
+            await self._command(session, message)
+        elif message.type == pb.TASK_TYPE_PROBE_RESULT:
+            result = pb.ProbeResult()
+            message.payload.Unpack(result)
+            await self._prober.take(session, result)
+        elif message.type == pb.TASK_TYPE_HELLO:
+            raise BadMessage("Hello comes once, as the first message.")
+        elif message.type == pb.TASK_TYPE_DRAIN:  # it is stopping: it gets nothing new
+            session.agent.draining = True
+
+    async def _events(self, session: Session, message: pb.TaskMessage) -> None:
+        task_id, batch = _unpack(message, pb.TaskEvents())
+        run = self._run(session, task_id, message.epoch)
+        if run is None:
+            await self._refuse(session, _stranger(session, task_id, message.epoch), batch)
+            return
+        logs = run.take_in(batch.events)
+        session.agent.event_at = run.last_event_at
+        if logs:
+            await self._bus.publish_soon(
+                *(events.log_line(task_id, run.epoch, number, line) for number, line in logs)
+            )
+        self._keeper.work_on(run)
+        await self._keeper.room(run)
+
+    async def _command(self, session: Session, message: pb.TaskMessage) -> None:
+        task_id, command = _unpack(message, pb.Command())
+        run = self._run(session, task_id, message.epoch)
+        if run is not None:
+            await self._commander.take_in(run, command)
+            return
+        stranger = _stranger(session, task_id, message.epoch)
+        await self._commander.refuse(session, stranger, command)
+        session.revoke(stranger, "The lease is over.")
+
+    def _run(self, session: Session, task_id: TaskId, epoch: int) -> Run | None:
+        run = self._find(task_id, epoch)
+        return run if run is not None and run.agent is session.agent else None
+
+    async def _refuse(self, session: Session, stranger: Run, batch: pb.TaskEvents) -> None:
+        """Events of a lease that is not here; what would end it, the database refuses, audited."""
+        ends = [event for event in batch.events if event.WhichOneof("event") in _ENDS]
+        if ends:
+            await self._keeper.refuse(stranger, ends[-1], session.actor)
+        session.revoke(stranger, "The lease is over.")
+
+
+def _stranger(session: Session, task_id: TaskId, epoch: int) -> Run:
+    """A run that is not here, to speak of it."""
+    return Run(
+        task_id=task_id,
+        epoch=epoch,
+        attempt=0,
+        user_id=session.actor.owner,
+        agent=session.agent,
+        run_seconds=0,
+        progress_timeout=0,
+    )
+
+
+def _unpack(message: pb.TaskMessage, into: _M) -> tuple[TaskId, _M]:
+    """The task and the payload; raises BadMessage."""
+    try:
+        if not message.payload.Unpack(into):
+            raise BadMessage
+        return TaskId(uuid.UUID(message.task_id)), into
+    except (DecodeError, ValueError) as error:
+        raise BadMessage from error

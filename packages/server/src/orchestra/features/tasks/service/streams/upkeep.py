@@ -1,0 +1,166 @@
+"""What a control plane does all the time: leases, time-outs, text so far, credentials, notices."""
+
+from dataclasses import replace
+
+import msgspec
+import structlog
+from nats.aio.msg import Msg
+
+from orchestra.features.identity import REVOKED
+from orchestra.features.tasks import events
+from orchestra.features.tasks.repository import leases
+from orchestra.features.tasks.repository.leases import TextSoFar
+from orchestra.features.tasks.service.ends.ending import Ending, lost
+from orchestra.features.tasks.service.streams import moving
+from orchestra.features.tasks.service.streams.plane import TOKEN_SECONDS, Plane
+from orchestra.features.tasks.service.streams.run import Run
+from orchestra.foundation import clock
+from orchestra.foundation.concurrency import Guard, forever
+from orchestra.foundation.errors import Conflict, Unavailable
+
+log = structlog.get_logger(__name__)
+
+LOOK_SECONDS = 0.25
+SAVE_SECONDS = 2.0
+BATCH = 500
+
+
+class Upkeep:
+    """The periodic work of one control plane, and its ears on core NATS."""
+
+    def __init__(self, plane: Plane) -> None:
+        self._plane = plane
+        self._guard = Guard()
+
+    async def start(self) -> None:
+        plane = self._plane
+        await plane.bus.listen(events.WAKE_SUBJECT, self._on_wake)
+        await plane.bus.listen(events.RUN_SUBJECT, self._on_run)
+        await plane.bus.listen(events.ATTACHED_SUBJECT, self._on_attached)
+        await plane.bus.listen(f"{moving.SUBJECT}.{plane.id}", self._on_question)
+        await plane.bus.listen(REVOKED, self._on_revoked)
+        plane.bus.on_reconnect(self._save_all)
+        self._guard.spawn("run-timers", forever("run timers", self._look))
+        self._guard.spawn("leases", forever("leases", self._renew))
+        self._guard.spawn("probes", forever("probes", plane.prober.step))
+        self._guard.spawn("texts", forever("texts", self._save))
+
+    async def close(self) -> None:
+        await self._guard.stop()
+
+    async def _renew(self) -> float:
+        """Every third of a lease: for runs whose agent is alive, or whose end is being written."""
+        plane = self._plane
+        alive = [
+            run
+            for run in plane.runs.values()
+            if run.final is not None or (run.agent is not None and not run.agent.unhealthy)
+        ]
+        for start in range(0, len(alive), BATCH):
+            await self._renew_batch(alive[start : start + BATCH])
+        return plane.settings.lease_seconds / 3
+
+    async def _renew_batch(self, runs: list[Run]) -> None:
+        plane = self._plane
+        wanted = [run.lease for run in runs]
+        async with plane.database.transaction() as tx:
+            kept = await leases.renew(tx, wanted, seconds=plane.settings.lease_seconds)
+            cancelling = await leases.cancelling(tx, wanted)
+        for run in runs:
+            # One whose end or wait is being written may just have got it.
+            if run.task_id not in kept and run.final is None and not run.is_leaving:
+                plane.lose(run, "The lease is over.")
+        for task_id, reason in cancelling:
+            run = plane.runs.get(task_id)
+            session = plane.session_of(run) if run else None
+            if run is not None and session is not None:
+                session.cancel(run, reason)
+
+    async def _look(self) -> float:
+        """Time-outs to the quarter of a second; the reconciler knows them too, but later."""
+        now = clock.monotonic()
+        for run in list(self._plane.runs.values()):
+            if run.final is not None:
+                continue
+            ending = self._overdue(run, now)
+            if ending is not None:
+                self._plane.lose(run, ending.reason)
+                self._plane.take_back_soon(replace(ending, text=run.text))
+            elif now - run.credential_at > TOKEN_SECONDS / 2:
+                session = self._plane.session_of(run)
+                if session is not None:
+                    session.renew_credential(run, self._plane.fresh_token(run))
+        return LOOK_SECONDS
+
+    def _overdue(self, run: Run, now: float) -> Ending | None:
+        task_id, epoch = run.task_id, run.epoch
+        if run.orphaned_at is not None and now - run.orphaned_at > run.grace_seconds:
+            return lost(task_id, epoch, "The agent's connection was lost and did not come back.")
+        if now > run.run_deadline:
+            said = "The run took longer than it may."
+            return lost(task_id, epoch, said, code="run_timeout")
+        if now - run.last_event_at > run.progress_timeout and not run.is_leaving:
+            said = f"The agent said nothing for {run.progress_timeout:g} s."
+            return lost(task_id, epoch, said, code="progress_timeout")
+        return None
+
+    async def _save(self) -> float:
+        texts = [text for run in self._plane.runs.values() if (text := run.take_text())]
+        await self._write(texts)
+        return SAVE_SECONDS
+
+    async def _save_all(self) -> None:
+        """JetStream is back, perhaps without its store: readers then need the text from here."""
+        for run in self._plane.runs.values():
+            run.saved = -1
+        await self._save()
+
+    async def _write(self, texts: list[TextSoFar]) -> None:
+        for start in range(0, len(texts), BATCH):
+            async with self._plane.database.transaction() as tx:
+                await leases.save_texts(tx, texts[start : start + BATCH])
+
+    async def _on_wake(self, message: Msg) -> None:
+        queue = message.data.decode(errors="replace")
+        if self._plane.registry.serving(queue):
+            self._plane.dispatcher.wake(queue)
+
+    async def _on_run(self, message: Msg) -> None:
+        try:
+            notice = msgspec.json.decode(message.data, type=events.RunNotice)
+        except msgspec.MsgspecError:
+            log.warning("a notice cannot be read", subject=message.subject)
+            return
+        run = self._plane.find(notice.task_id, notice.epoch)
+        if run is None:
+            return
+        session = self._plane.session_of(run)
+        if notice.is_revoked:
+            self._plane.lose(run, notice.reason)
+        elif session is not None:
+            session.cancel(run, notice.reason)
+
+    async def _on_revoked(self, message: Msg) -> None:
+        """Somebody's rights have changed: their agents have to show their credentials again."""
+        user_id = message.data.decode(errors="replace")
+        for session in list(self._plane.sessions.values()):
+            if str(session.actor.user_id) == user_id:
+                await self._plane.detach(session, Unavailable("Connect again."))
+
+    async def _on_question(self, message: Msg) -> None:
+        await moving.answer(self._plane.registry, message)
+
+    async def _on_attached(self, message: Msg) -> None:
+        try:
+            notice = msgspec.json.decode(message.data, type=events.AttachedNotice)
+        except msgspec.MsgspecError:
+            log.warning("a notice cannot be read", subject=message.subject)
+            return
+        if notice.control_plane_id == self._plane.id:
+            return
+        session = self._plane.sessions.get(notice.agent_id)
+        for run in self._plane.runs_of(notice.agent_id):
+            # What was taken in but not kept, the agent sends again over there.
+            self._plane.abandon(run)
+        if session is not None:
+            await self._plane.detach(session, Conflict("The agent has connected elsewhere."))

@@ -1,0 +1,1 @@
+"""Takes tasks in: checks what is wanted, finds room for it, and shares commits."""
