@@ -32,7 +32,7 @@ async def is_ready(client: httpx.AsyncClient) -> bool:
 async def test_without_postgresql_requests_are_refused_for_a_while_and_then_work_again(
     own_postgres: RunningPostgres, nats_url: str, tmp_path: Path
 ) -> None:
-    url = own_postgres.create_database("own")
+    url = await asyncio.to_thread(own_postgres.create_database, "own")
     await asyncio.to_thread(asyncio.run, migrations.migrate(url))
     (tmp_path / "keys").mkdir()
     settings = Settings(data_dir=tmp_path, database_url=url, nats_url=nats_url)

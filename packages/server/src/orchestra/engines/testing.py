@@ -4,6 +4,7 @@ Each `start_*` is a context manager that yields a running engine and ends it. A 
 killed leaves nothing behind, since the engines die with the process that started them.
 """
 
+import asyncio
 import shutil
 import signal
 import subprocess
@@ -13,6 +14,8 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+import asyncpg
 
 from orchestra.engines import model, nats, postgres
 from orchestra.engines.errors import EngineError
@@ -85,12 +88,27 @@ class RunningPostgres:
         return self.server.url()
 
     def create_database(self, name: str, *, template: str = "template1") -> str:
-        """Makes a database and returns its URL; copying a template of our size takes some 20 ms."""
-        self.server.query(f"CREATE DATABASE {name} TEMPLATE {template}", database="postgres")
+        """Makes a database and returns its URL; not for the thread of a running loop.
+
+        Copying the files of a template of our size takes 16 ms in memory; the default way, through
+        the write-ahead log, took 130 ms there.
+        """
+        self._maintain(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
         return self.server.url(name)
 
     def drop_database(self, name: str) -> None:
-        self.server.query(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)", database="postgres")
+        self._maintain(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+    def _maintain(self, sql: str) -> None:
+        asyncio.run(_execute(self.server.url("postgres"), sql))
+
+
+async def _execute(url: str, sql: str) -> None:
+    connection = await asyncpg.connect(url, timeout=START_SECONDS, command_timeout=START_SECONDS)
+    try:
+        await connection.execute(sql)
+    finally:
+        await connection.close()
 
 
 @dataclass(frozen=True, slots=True)
