@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -25,6 +25,9 @@ from orchestra.engines.testing import (
     start_postgres,
 )
 from orchestra.foundation import clock, ids
+from orchestra.foundation.database import Database
+from orchestra.foundation.messaging import Bus
+from orchestra.foundation.settings import Settings
 
 TEMPLATE = "migrated"
 KEPT = Path(sys.prefix) / "test-postgres"
@@ -109,6 +112,13 @@ def database_url(postgres: RunningPostgres) -> Iterator[str]:
     postgres.drop_database(name)
 
 
+@pytest.fixture
+async def database(database_url: str, anyio_backend: str) -> AsyncIterator[Database]:
+    database = await Database.connect(database_url, pool_size=6)
+    yield database
+    await database.close()
+
+
 @pytest.fixture(scope="session")
 def nats(engines_directory: Path) -> Iterator[RunningNats]:
     """The NATS server of this run; a test that kills it or its store starts one of its own."""
@@ -120,6 +130,26 @@ def nats(engines_directory: Path) -> Iterator[RunningNats]:
 def nats_url(nats: RunningNats) -> str:
     """Streams are shared by the tests of a run: delete what would disturb others."""
     return nats.url
+
+
+@pytest.fixture
+async def bus(nats_url: str, anyio_backend: str) -> AsyncIterator[Bus]:
+    bus = await Bus.connect(Settings(nats_url=nats_url), name="test")
+    yield bus
+    await bus.close()
+
+
+@pytest.fixture
+def api_settings(tmp_path: Path, database_url: str, nats_url: str) -> Settings:
+    """Of a whole api, whose model nobody asks."""
+    (tmp_path / "keys").mkdir()
+    return Settings(
+        data_dir=tmp_path,
+        database_url=database_url,
+        nats_url=nats_url,
+        model_url="http://127.0.0.1:1/v1",
+        model_key="unused",
+    )
 
 
 @pytest.fixture(scope="session")

@@ -16,18 +16,6 @@ from .world import RunningPlane, World
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
-async def database(database_url: str, anyio_backend: str) -> AsyncIterator[Database]:
-    database = await Database.connect(database_url, pool_size=6)
-    yield database
-    await database.close()
-
-
-@pytest.fixture
 def settings(tmp_path: Path, database_url: str, nats_url: str) -> Settings:
     return Settings(
         data_dir=tmp_path,

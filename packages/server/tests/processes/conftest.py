@@ -2,15 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx
 import msgspec
 import pytest
-from orchestra.features.identity import first_admin_link
 from orchestra.foundation import ids
 from orchestra.foundation.concurrency import Guard
 from orchestra.foundation.database import Database
@@ -18,43 +16,17 @@ from orchestra.foundation.messaging import Bus
 from orchestra.foundation.settings import Settings
 from orchestra.processes import serving
 from orchestra.processes.api import Api, compose
-
-PASSWORD = "correct horse battery"
-SignIn = Callable[..., Awaitable[httpx.AsyncClient]]
+from people import SignIn, first_administrator, signing_in
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
-def settings(tmp_path: Path, database_url: str, nats_url: str) -> Settings:
-    (tmp_path / "keys").mkdir()
-    return Settings(
-        data_dir=tmp_path,
-        database_url=database_url,
-        nats_url=nats_url,
-        model_url="http://127.0.0.1:1/v1",
-        model_key="unused",
+def settings(api_settings: Settings) -> Settings:
+    return replace(
+        api_settings,
         api_listen=f"unix:/tmp/orchestra-test-{ids.short_id()}.sock",
         worker_listen=f"unix:/tmp/orchestra-test-{ids.short_id()}.sock",
         feed_max_per_caller=3,
     )
-
-
-@pytest.fixture
-async def database(settings: Settings, anyio_backend: str) -> AsyncIterator[Database]:
-    database = await Database.connect(settings.database_url, pool_size=6)
-    yield database
-    await database.close()
-
-
-@pytest.fixture
-async def bus(settings: Settings, anyio_backend: str) -> AsyncIterator[Bus]:
-    bus = await Bus.connect(settings, name="test")
-    yield bus
-    await bus.close()
 
 
 @dataclass(frozen=True)
@@ -103,35 +75,19 @@ async def _listening(server: Server) -> None:
 
 @pytest.fixture
 async def sign_in(server: Server, database: Database, settings: Settings) -> AsyncIterator[SignIn]:
-    """Makes a person and signs in; the cookie is secure, so it is sent by hand over this socket."""
-    opened: list[httpx.AsyncClient] = []
+    """The cookie is secure, so it is sent by hand over this socket."""
+    async with AsyncExitStack() as opened:
 
-    async def session(url: str, body: Any) -> httpx.AsyncClient:
-        client = server.client()
-        opened.append(client)
-        answer = await client.post(url, json=body)
-        assert answer.status_code in {200, 201}, answer.text
-        cookie = answer.headers["set-cookie"].partition(";")[0]
-        client.cookies.clear()
-        client.headers["cookie"] = cookie
-        return client
+        async def enter(path: str, body: dict[str, str | None]) -> httpx.AsyncClient:
+            client = await opened.enter_async_context(server.client())
+            answer = await client.post(path, json=body)
+            assert answer.is_success, answer.text
+            cookie = answer.headers["set-cookie"].partition(";")[0]
+            client.cookies.clear()
+            client.headers["cookie"] = cookie
+            return client
 
-    token = await first_admin_link(database, settings)
-    root = await session(
-        "/api/auth/setup", {"token": token, "username": "root", "password": PASSWORD}
-    )
-
-    async def make(username: str = "ann", role: str = "member") -> httpx.AsyncClient:
-        if username == "root":
-            return root
-        account = {"username": username, "password": PASSWORD, "role": role}
-        made = await root.post("/api/users", json=account)
-        assert made.status_code == 201, made.text
-        return await session("/api/auth/login", {"username": username, "password": PASSWORD})
-
-    yield make
-    for client in opened:
-        await client.aclose()
+        yield signing_in(enter, await first_administrator(enter, database, settings))
 
 
 class Feed:

@@ -20,8 +20,9 @@ from orchestra.processes import api as api_process
 from orchestra.processes import control_plane, serving
 from orchestra.processes.health import Health
 from orchestra.processes.health import probes as probes_of
+from people import PASSWORD, SignIn
 
-from .conftest import PASSWORD, Server, SignIn, eventually, follow
+from .conftest import Server, eventually, follow
 
 pytestmark = pytest.mark.anyio
 

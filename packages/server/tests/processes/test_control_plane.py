@@ -30,11 +30,6 @@ START_SECONDS = 15.0
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 def settings(tmp_path: Path, database_url: str, nats_url: str) -> Settings:
     return Settings(
         data_dir=tmp_path,

@@ -11,11 +11,6 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 def site(tmp_path: Path) -> StaticSite:
     for name in ("user", "admin"):
         assets = tmp_path / name / "assets"

@@ -5,8 +5,9 @@ import base64
 import msgspec
 import pytest
 from orchestra.features.chat.service.conversations import title_from
+from people import SignIn
 
-from .conftest import Hand, SignIn
+from .conftest import Hand
 from .test_turns import begin, say
 
 pytestmark = pytest.mark.anyio

@@ -8,8 +8,9 @@ import pytest
 from orchestra.features.chat import jobs
 from orchestra.foundation import clock
 from orchestra.processes.api import Api
+from people import SignIn
 
-from .conftest import Hand, SignIn
+from .conftest import Hand
 
 pytestmark = pytest.mark.anyio
 

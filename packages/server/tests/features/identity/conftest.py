@@ -1,24 +1,22 @@
 """An api with identity's routes on a real database, and people in it."""
 
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import httpx
 import pytest
 from orchestra.features.audit import rest as audit_rest
-from orchestra.features.identity import Identity, first_admin_link
+from orchestra.features.identity import Identity
 from orchestra.features.identity import rest as identity_rest
 from orchestra.foundation import clock
 from orchestra.foundation.database import Database
 from orchestra.foundation.settings import Settings
 from orchestra.foundation.web import create_app
+from people import Browser, SignIn, browsers, entering, first_administrator, signing_in
 
-PASSWORD = "correct horse battery"
-Browser = Callable[[], httpx.AsyncClient]
 Later = Callable[[timedelta], None]
-SignIn = Callable[..., Awaitable[httpx.AsyncClient]]
 
 
 class Runs:
@@ -32,20 +30,8 @@ class Runs:
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     return Settings(data_dir=tmp_path)
-
-
-@pytest.fixture
-async def database(database_url: str, anyio_backend: str) -> AsyncIterator[Database]:
-    database = await Database.connect(database_url, pool_size=6)
-    yield database
-    await database.close()
 
 
 @pytest.fixture
@@ -69,45 +55,19 @@ async def browser(
         authenticator=identity,
         dependencies={"database": database, "settings": settings, "identity": identity},
     )
-    opened: list[httpx.AsyncClient] = []
-
-    def make() -> httpx.AsyncClient:
-        transport = httpx.ASGITransport(app=app)  # pyright: ignore[reportArgumentType] - Litestar's own ASGI types
-        opened.append(httpx.AsyncClient(transport=transport, base_url="https://localhost"))
-        return opened[-1]
-
-    yield make
-    for client in opened:
-        await client.aclose()
+    async with browsers(app) as make:
+        yield make
 
 
 @pytest.fixture
 async def admin(browser: Browser, database: Database, settings: Settings) -> httpx.AsyncClient:
     """The browser of the first administrator, `root`."""
-    token = await first_admin_link(database, settings)
-    client = browser()
-    body = {"token": token, "username": "root", "password": PASSWORD}
-    answer = await client.post("/api/auth/setup", json=body)
-    assert answer.status_code == 201, answer.text
-    return client
+    return await first_administrator(entering(browser), database, settings)
 
 
 @pytest.fixture
 def sign_in(browser: Browser, admin: httpx.AsyncClient) -> SignIn:
-    """Makes an account and signs it in."""
-
-    async def make(username: str = "ann", role: str = "member") -> httpx.AsyncClient:
-        account = {"username": username, "password": PASSWORD, "role": role}
-        answer = await admin.post("/api/users", json=account)
-        assert answer.status_code == 201, answer.text
-        client = browser()
-        answer = await client.post(
-            "/api/auth/login", json={"username": username, "password": PASSWORD}
-        )
-        assert answer.status_code == 200, answer.text
-        return client
-
-    return make
+    return signing_in(entering(browser), admin)
 
 
 @pytest.fixture

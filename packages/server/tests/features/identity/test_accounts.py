@@ -17,8 +17,7 @@ from orchestra.foundation.errors import Unauthenticated
 from orchestra.foundation.messaging import Bus
 from orchestra.foundation.settings import Settings
 from orchestra.foundation.web import create_app
-
-from .conftest import PASSWORD, Browser, SignIn
+from people import PASSWORD, Browser, SignIn
 
 pytestmark = pytest.mark.anyio
 

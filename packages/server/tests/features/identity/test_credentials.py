@@ -21,8 +21,9 @@ from orchestra.foundation.auth import SYSTEM, Actor, ActorKind, Credential, Perm
 from orchestra.foundation.database import Database
 from orchestra.foundation.errors import Unauthenticated
 from orchestra.foundation.settings import Settings
+from people import Browser, SignIn
 
-from .conftest import Browser, Later, Runs, SignIn
+from .conftest import Later, Runs
 
 pytestmark = pytest.mark.anyio
 

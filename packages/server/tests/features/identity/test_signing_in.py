@@ -12,8 +12,9 @@ from orchestra.features.identity import Identity, first_admin_link
 from orchestra.features.identity.service import throttle
 from orchestra.foundation.database import Database
 from orchestra.foundation.settings import Settings
+from people import PASSWORD, Browser, SignIn
 
-from .conftest import PASSWORD, Browser, Later, SignIn
+from .conftest import Later
 
 pytestmark = pytest.mark.anyio
 

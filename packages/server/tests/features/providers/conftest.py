@@ -26,20 +26,8 @@ Calls = Callable[[], Awaitable[list[Row]]]
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     return Settings(data_dir=tmp_path, egress_allowed_hosts=("127.0.0.1",))
-
-
-@pytest.fixture
-async def database(database_url: str, anyio_backend: str) -> AsyncIterator[Database]:
-    database = await Database.connect(database_url, pool_size=6)
-    yield database
-    await database.close()
 
 
 @pytest.fixture

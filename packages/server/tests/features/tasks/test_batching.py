@@ -10,11 +10,6 @@ from orchestra.foundation.errors import Unavailable
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 async def test_what_arrives_during_a_batch_is_the_next(anyio_backend: str) -> None:
     batches: list[int] = []
 
