@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from orchestra.foundation.errors import OrchestraError
+from orchestra.foundation.settings_values import to_type
 
 PREFIX = "ORCHESTRA_"
 
@@ -31,10 +32,12 @@ def _setting(
     secret: bool = False,
     low: float | None = None,
     high: float | None = None,
+    choices: tuple[str, ...] = (),
 ) -> Any:
     """A field with what `orchestra settings` prints and loading checks; bounds are inclusive."""
     return field(
-        default=default, metadata={"about": about, "secret": secret, "low": low, "high": high}
+        default=default,
+        metadata={"about": about, "secret": secret, "low": low, "high": high, "choices": choices},
     )
 
 
@@ -181,6 +184,21 @@ class Settings:
     keep_unused_blob_hours: float = _setting(
         24.0, "how long a blob is kept that no task refers to", low=0.0001, high=8760
     )
+    blob_store: str = _setting(
+        "postgresql", "where new blobs go: postgresql or s3", choices=("postgresql", "s3")
+    )
+    s3_bucket: str = _setting("", "bucket for blobs, which has to exist")
+    s3_prefix: str = _setting("blobs/", "what the names of our objects in it begin with")
+    s3_endpoint: str = _setting("", "address of S3-compatible storage; empty: AWS")
+    s3_region: str = _setting("us-east-1", "region of the bucket")
+    s3_access_key: str = _setting(
+        "", "key for it; empty: of AWS_ACCESS_KEY_ID or the machine's role", secret=True
+    )
+    s3_secret_key: str = _setting("", "secret of that key", secret=True)
+    s3_path_style: bool = _setting(True, "<endpoint>/<bucket>; false: <bucket>.<endpoint>")
+    s3_timeout_seconds: float = _setting(
+        60.0, "how long one request to it may take", low=0.1, high=3_600
+    )
     sign_ins_per_minute: int = _setting(
         120, "sign-ins and enrolments of one client address; 0: any number", low=0, high=1_000_000
     )
@@ -289,7 +307,19 @@ def load(
             values[name] = _convert(name, value, origin)
             origins[name] = origin
     values["data_dir"] = values["data_dir"].expanduser().absolute()
-    return Settings(**values, origins=origins)
+    settings = Settings(**values, origins=origins)
+    _check_together(settings)
+    return settings
+
+
+def _check_together(settings: Settings) -> None:
+    """Raises BadSetting for values that are good alone and not with one another."""
+    if settings.blob_store == "s3" and not settings.s3_bucket:
+        raise BadSetting("blob_store is s3, so s3_bucket has to name a bucket")
+    if bool(settings.s3_access_key) != bool(settings.s3_secret_key):
+        raise BadSetting("s3_access_key and s3_secret_key belong together: set both or neither")
+    if settings.s3_endpoint and not settings.s3_endpoint.startswith(("http://", "https://")):
+        raise BadSetting("s3_endpoint should begin with https:// or http://")
 
 
 def default_data_dir() -> Path:
@@ -342,29 +372,16 @@ def _read_file(path: Path) -> dict[str, Any]:
 def _convert(name: str, value: Any, origin: str) -> Any:
     setting = next(item for item in _settable() if item.name == name)
     try:
-        converted = _to_type(type(cast("object", setting.default)), value)
+        converted = to_type(type(cast("object", setting.default)), value)
     except (KeyError, TypeError, ValueError) as error:
         wanted = type(setting.default).__name__
         raise BadSetting(
             f"{name} ({origin}) is {value!r}, but should be of type {wanted}"
         ) from error
+    if (choices := setting.metadata["choices"]) and converted not in choices:
+        raise BadSetting(f"{name} ({origin}) is {value!r}, but should be {' or '.join(choices)}")
     low, high = setting.metadata["low"], setting.metadata["high"]
     # Written so that NaN, which compares false with everything, is refused too.
     if not ((low is None or converted >= low) and (high is None or converted <= high)):
         raise BadSetting(f"{name} ({origin}) is {value!r}, but should be between {low} and {high}")
     return converted
-
-
-def _to_type(kind: type, value: Any) -> Any:
-    if kind is bool and isinstance(value, str):
-        return {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}[
-            value.lower()
-        ]
-    if kind is tuple:
-        parts: list[str] = (
-            value.split(",") if isinstance(value, str) else [str(part) for part in value]
-        )
-        return tuple(part.strip() for part in parts if part.strip())
-    if isinstance(value, bool) and kind is not bool:
-        raise TypeError(value)
-    return kind(value)

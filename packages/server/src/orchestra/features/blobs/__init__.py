@@ -1,7 +1,8 @@
 """Large inputs and results: content-addressed, streamed, never whole in memory.
 
-A blob is named by the SHA-256 of its content and kept in chunks. A value `{"$blob": "<sha256>"}` in
-JSON refers to one. It must not know what a task is: who keeps such JSON says so with `refer`.
+A blob is named by the SHA-256 of its content and kept in PostgreSQL or in S3. A value
+`{"$blob": "<sha256>"}` in JSON refers to one. It must not know what a task is: who keeps such JSON
+says so with `refer`.
 """
 
 from orchestra.features.blobs.service.references import (
@@ -11,6 +12,17 @@ from orchestra.features.blobs.service.references import (
     refer,
     unusable,
 )
+from orchestra.features.blobs.service.stores import ping, try_out
 from orchestra.features.blobs.types import Blob, Sha256
 
-__all__ = ["Blob", "Reference", "Sha256", "mentions", "named_in", "refer", "unusable"]
+__all__ = [
+    "Blob",
+    "Reference",
+    "Sha256",
+    "mentions",
+    "named_in",
+    "ping",
+    "refer",
+    "try_out",
+    "unusable",
+]

@@ -3,7 +3,13 @@
 from http import HTTPStatus
 from typing import ClassVar
 
-from orchestra.foundation.errors import InvalidInput, NotFound, OrchestraError, TooLarge
+from orchestra.foundation.errors import (
+    Conflict,
+    InvalidInput,
+    NotFound,
+    OrchestraError,
+    TooLarge,
+)
 
 
 class BlobNotFound(NotFound):
@@ -48,3 +54,15 @@ class RangeNotSatisfiable(OrchestraError):
 
     code: ClassVar[str] = "range_not_satisfiable"
     status: ClassVar[HTTPStatus] = HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
+
+
+class BlobDamaged(OrchestraError):
+    """The stored content is not what was uploaded: somebody has changed it in the storage."""
+
+    code: ClassVar[str] = "blob_damaged"
+
+
+class BlobInUse(Conflict):
+    """Tasks refer to this blob, which is kept as long as they are."""
+
+    code: ClassVar[str] = "blob_in_use"

@@ -2,9 +2,15 @@
 
 from collections.abc import Awaitable, Callable
 
-from orchestra.features.blobs import repository
+import structlog
+
+from orchestra.features.blobs.repository import removing as repository
+from orchestra.features.blobs.service import stores
 from orchestra.foundation.database import Database
+from orchestra.foundation.object_places import ObjectStoreFailed
 from orchestra.foundation.settings import Settings
+
+log = structlog.get_logger(__name__)
 
 Step = Callable[[], Awaitable[float]]
 
@@ -15,6 +21,9 @@ PAUSE_SECONDS = 0.2
 BROKEN_OFF_SECONDS = 3_600.0
 # Each has up to a hundred chunks.
 BATCH = 10
+OBJECTS = 100
+# Between two attempts to remove an object.
+AGAIN_SECONDS = 300.0
 
 
 def sweep(database: Database, settings: Settings) -> Step:
@@ -26,6 +35,25 @@ def sweep(database: Database, settings: Settings) -> Step:
         async with database.transaction() as tx:
             hours = settings.keep_unused_blob_hours
             unused = await repository.sweep_unused(tx, hours=hours, limit=BATCH)
-        return PAUSE_SECONDS if BATCH in (broken, unused) else SWEEP_SECONDS
+        found = await _remove_objects(database, settings)
+        is_more = BATCH in (broken, unused) or found == OBJECTS
+        return PAUSE_SECONDS if is_more else SWEEP_SECONDS
 
     return step
+
+
+async def _remove_objects(database: Database, settings: Settings) -> int:
+    """Removes what was left outside the database, without a transaction meanwhile; how many."""
+    async with database.transaction() as tx:
+        places = await repository.garbage(tx, limit=OBJECTS)
+    for place in places:
+        try:
+            await stores.objects(settings).delete(place)
+        except ObjectStoreFailed as error:
+            log.warning("an object stays for now", place=place, error=error.message)
+            async with database.transaction() as tx:
+                await repository.put_off(tx, place, seconds=AGAIN_SECONDS)
+            continue
+        async with database.transaction() as tx:
+            await repository.removed(tx, [place])
+    return len(places)

@@ -8,8 +8,8 @@ from typing import Any, cast
 
 import msgspec
 
-from orchestra.features.blobs import repository
 from orchestra.features.blobs.errors import BadReference
+from orchestra.features.blobs.repository import references as repository
 from orchestra.features.blobs.types import Sha256
 from orchestra.foundation.database import Transaction
 

@@ -1,7 +1,8 @@
-"""Takes a blob in: chunk by chunk, each a transaction of its own, with a running SHA-256.
+"""Takes a blob in as it comes, with a running SHA-256: into chunks, each a transaction of its own,
+or into an object.
 
-An upload becomes a blob in its last transaction. One that breaks off leaves chunks that nobody can
-see; what is not heard of any more is swept away.
+An upload becomes a blob in its last transaction. One that breaks off leaves what nobody can see;
+what is not heard of any more is swept away.
 """
 
 import hashlib
@@ -9,13 +10,15 @@ import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from orchestra.features.blobs import repository
 from orchestra.features.blobs.errors import BlobMismatch, BlobTooLarge, QuotaExceeded
+from orchestra.features.blobs.repository import uploads as repository
+from orchestra.features.blobs.service import stores
 from orchestra.features.blobs.types import CHUNK_BYTES, Blob, Sha256, UploadId
-from orchestra.foundation import ids
+from orchestra.foundation import clock, ids
 from orchestra.foundation.auth import Actor
 from orchestra.foundation.database import Database, Transaction
 from orchestra.foundation.errors import FieldError, InvalidInput, Unavailable
+from orchestra.foundation.object_places import Place
 from orchestra.foundation.settings import Settings
 
 ANY_TYPE = "application/octet-stream"
@@ -25,6 +28,8 @@ _MEDIA_TYPE = re.compile(
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 # How often a race with the sweeper or with another upload of the same content may be lost.
 ATTEMPTS = 5
+# How often an upload into an object says that it is alive.
+TOUCH_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,37 +62,48 @@ class Storing:
         """Raises BlobTooLarge, QuotaExceeded, BlobMismatch, InvalidInput or Unavailable."""
         announced.check(self._settings.max_blob_bytes)
         upload_id = UploadId(ids.new_id())
+        place = stores.place_for(self._settings, upload_id)
         async with self._database.transaction() as tx:
             await self._check_quota(tx, actor, announced.size or 0)
-            await repository.begin(tx, upload_id)
+            await repository.begin(tx, upload_id, place)
         try:
-            sha256, size = await self._receive(upload_id, content)
-            if announced.sha256 not in (None, sha256):
-                raise BlobMismatch(f"The content's SHA-256 is {sha256}.")
-            return await self._finish(actor, announced, upload_id, (sha256, size))
+            arrived = Arriving(content, limit=self._settings.max_blob_bytes)
+            await self._receive(upload_id, place, arrived)
+            if announced.sha256 not in (None, arrived.sha256):
+                raise BlobMismatch(f"The content's SHA-256 is {arrived.sha256}.")
+            return await self._finish(actor, announced, upload_id, arrived)
         except Exception:
             async with self._database.transaction() as tx:
                 await repository.drop(tx, upload_id)
             raise
 
     async def _receive(
-        self, upload_id: UploadId, content: AsyncIterator[bytes]
-    ) -> tuple[Sha256, int]:
-        digest, size, position = hashlib.sha256(), 0, 0
-        async for piece in chunked(content):
-            size += len(piece)
-            if size > self._settings.max_blob_bytes:
-                raise _too_large(self._settings.max_blob_bytes)
-            digest.update(piece)
+        self, upload_id: UploadId, place: Place | None, arriving: "Arriving"
+    ) -> None:
+        if place is not None:
+            content = self._touching(upload_id, arriving)
+            await stores.objects(self._settings).put(place, content)
+            return
+        position = 0
+        async for piece in arriving.chunks():
             async with self._database.transaction() as tx:
                 await repository.add_chunk(tx, upload_id, position=position, content=piece)
             position += 1
-        return Sha256(digest.hexdigest()), size
+
+    async def _touching(self, upload_id: UploadId, arriving: "Arriving") -> AsyncIterator[bytes]:
+        """The same, telling the sweeper now and then that it goes on."""
+        touched = clock.monotonic()
+        async for piece in arriving.chunks():
+            if clock.monotonic() - touched > TOUCH_SECONDS:
+                touched = clock.monotonic()
+                async with self._database.transaction() as tx:
+                    await repository.touch(tx, upload_id)
+            yield piece
 
     async def _finish(
-        self, actor: Actor, announced: Announced, upload_id: UploadId, found: tuple[Sha256, int]
+        self, actor: Actor, announced: Announced, upload_id: UploadId, arrived: "Arriving"
     ) -> Blob:
-        sha256, size = found
+        sha256, size = arrived.sha256, arrived.size
         async with self._database.transaction() as tx:
             await self._check_quota(tx, actor, size)
             kept = await _keep(tx, upload_id, sha256, size=size)
@@ -104,6 +120,28 @@ class Storing:
         limit = self._settings.max_user_blob_bytes
         if await repository.bytes_of(tx, actor.owner) + size > limit:
             raise QuotaExceeded(f"Blobs of one person may have {limit} bytes together.")
+
+
+class Arriving:
+    """What comes in, counted and hashed; raises BlobTooLarge as soon as it is."""
+
+    def __init__(self, content: AsyncIterator[bytes], *, limit: int) -> None:
+        self._content = content
+        self._limit = limit
+        self._digest = hashlib.sha256()
+        self.size = 0
+
+    @property
+    def sha256(self) -> Sha256:
+        return Sha256(self._digest.hexdigest())
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        async for piece in chunked(self._content):
+            self.size += len(piece)
+            if self.size > self._limit:
+                raise _too_large(self._limit)
+            self._digest.update(piece)
+            yield piece
 
 
 async def _keep(tx: Transaction, upload_id: UploadId, sha256: Sha256, *, size: int) -> UploadId:

@@ -1,0 +1,52 @@
+"""Where the content of blobs is: chunks in PostgreSQL, or objects in S3 by the settings.
+
+What the settings say is for new blobs. An older one stays where its row says that it is.
+"""
+
+import functools
+from typing import TYPE_CHECKING
+
+from orchestra.features.blobs.types import UploadId
+from orchestra.foundation.object_places import Place
+from orchestra.foundation.settings import Settings
+
+if TYPE_CHECKING:
+    from orchestra.foundation.object_store import ObjectStore
+
+S3 = "s3"
+# Beside the blobs; no upload has such a name.
+PROBE = "storage-check"
+
+
+def place_for(settings: Settings, upload_id: UploadId) -> Place | None:
+    """Where the content of a new upload goes; None: into the database."""
+    if settings.blob_store != S3:
+        return None
+    return Place(settings.s3_bucket, f"{settings.s3_prefix}{upload_id}")
+
+
+@functools.lru_cache(maxsize=4)
+def objects(settings: Settings) -> "ObjectStore":
+    """The client of this process, with its connections."""
+    from orchestra.foundation.object_store import (  # noqa: PLC0415 - 10 MB, only where S3 is used
+        ObjectStore,
+        S3Options,
+    )
+
+    return ObjectStore(S3Options.of(settings))
+
+
+async def ping(settings: Settings) -> None:
+    """Raises ObjectStoreFailed when blobs go to S3 and it does not answer, or refuses us."""
+    if settings.blob_store == S3:
+        await objects(settings).ping(_probe(settings))
+
+
+async def try_out(settings: Settings) -> None:
+    """The same, after an object was written, read and removed."""
+    if settings.blob_store == S3:
+        await objects(settings).try_out(_probe(settings))
+
+
+def _probe(settings: Settings) -> Place:
+    return Place(settings.s3_bucket, f"{settings.s3_prefix}{PROBE}")
