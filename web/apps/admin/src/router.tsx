@@ -1,8 +1,9 @@
 /** The table of URLs of the administration; filters of lists are part of them. */
+import { queryClient } from "@ai-orchestra/api/query-client";
 import { meQuery } from "@ai-orchestra/api/session";
-import { PageError, PageNotFound, PagePending } from "@ai-orchestra/ui/page-states";
+import { pageDefaults } from "@ai-orchestra/ui/page-defaults";
+import { PageNotFound } from "@ai-orchestra/ui/page-states";
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent, Outlet } from "@tanstack/react-router";
-import { queryClient } from "./query-client.ts";
 import { AdminShell } from "./shell/admin-shell.tsx";
 
 const root = createRootRoute({ component: Outlet, notFoundComponent: () => <PageNotFound home="/admin/" /> });
@@ -72,11 +73,7 @@ function texts<Name extends string>(search: Record<string, unknown>, names: read
 export const router = createRouter({
   routeTree: root.addChildren([admin.addChildren([overview, agents, tasks, users, audit])]),
   basepath: "/admin",
-  defaultPreload: "intent",
-  defaultPendingComponent: PagePending,
-  defaultPendingMs: 300,
-  defaultErrorComponent: ({ error }) => <PageError error={error} onRetry={() => router.invalidate()} />,
-  scrollRestoration: true,
+  ...pageDefaults((): Promise<void> => router.invalidate()),
 });
 
 declare module "@tanstack/react-router" {

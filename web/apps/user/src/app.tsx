@@ -1,3 +1,4 @@
+import { queryClient } from "@ai-orchestra/api/query-client";
 import { meQuery } from "@ai-orchestra/api/session";
 import { onUnauthorized } from "@ai-orchestra/api/rest";
 import { Toaster } from "@ai-orchestra/ui/toast";
@@ -7,7 +8,6 @@ import { t } from "@lingui/core/macro";
 import { QueryClientProvider } from "@tanstack/react-query";
 import { RouterProvider } from "@tanstack/react-router";
 import { useEffect } from "react";
-import { queryClient } from "./query-client.ts";
 import { router } from "./router.tsx";
 
 export function App() {

@@ -1,8 +1,9 @@
 /** The table of URLs. Pages are chunks of their own; the shell decides whether one must be signed in. */
+import { queryClient } from "@ai-orchestra/api/query-client";
 import { meQuery } from "@ai-orchestra/api/session";
-import { PageError, PageNotFound, PagePending } from "@ai-orchestra/ui/page-states";
+import { pageDefaults } from "@ai-orchestra/ui/page-defaults";
+import { PageNotFound } from "@ai-orchestra/ui/page-states";
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent, Outlet, redirect } from "@tanstack/react-router";
-import { queryClient } from "./query-client.ts";
 
 const root = createRootRoute({ component: Outlet, notFoundComponent: () => <PageNotFound home="/" /> });
 
@@ -82,11 +83,7 @@ const routeTree = root.addChildren([
 
 export const router = createRouter({
   routeTree,
-  defaultPreload: "intent",
-  defaultPendingComponent: PagePending,
-  defaultPendingMs: 300,
-  defaultErrorComponent: ({ error }) => <PageError error={error} onRetry={() => router.invalidate()} />,
-  scrollRestoration: true,
+  ...pageDefaults((): Promise<void> => router.invalidate()),
 });
 
 declare module "@tanstack/react-router" {
