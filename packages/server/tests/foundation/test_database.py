@@ -91,6 +91,31 @@ def test_only_one_holds_a_session_lock_and_it_goes_with_the_block(database_url: 
     on_database(database_url, test)
 
 
+def test_a_session_lock_goes_from_a_holder_who_says_nothing(database_url: str) -> None:
+    """As a process that is stopped, with its connection open."""
+
+    async def is_free(database: Database) -> bool:
+        async with database.session_lock(8) as got:
+            return got
+
+    async def hold(database: Database) -> None:
+        async with database.session_lock(8, seconds=0.2) as held, asyncio.timeout(10):
+            assert held
+            while not await is_free(database):  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.05)
+
+    async def test(database: Database) -> None:
+        with pytest.raises(Unavailable):
+            await hold(database)
+        # What was set for the holder is not left to whoever gets the connection next.
+        async with database.session_lock(8, seconds=60) as held:
+            assert held
+        timeout = await database.fetch("SELECT current_setting('idle_session_timeout') AS it")
+        assert timeout[0]["it"] == "0"
+
+    on_database(database_url, test)
+
+
 def test_a_database_that_is_away_is_unavailable_with_a_time_to_come_back() -> None:
     with pytest.raises(Unavailable) as caught:
         asyncio.run(Database.connect("postgresql://u@127.0.0.1:1/d", pool_size=1, timeout=2))

@@ -169,15 +169,20 @@ class Database:
             await _release(self._pool, connection)
 
     @asynccontextmanager
-    async def session_lock(self, number: int) -> AsyncGenerator[bool, None]:
+    async def session_lock(
+        self, number: int, *, seconds: float | None = None
+    ) -> AsyncGenerator[bool, None]:
         """Tries a PostgreSQL advisory lock for as long as the block runs; yields if it was got.
 
         For jobs of which only one may run in the whole installation. The lock goes with the
-        connection.
+        connection, and that goes with a process that died. From one that is only stopped,
+        PostgreSQL takes both after `seconds`, which is more than the block needs.
         """
         async with self._connection() as connection:
             got = await connection.fetchval("SELECT pg_try_advisory_lock($1)", number)
             try:
+                if got and seconds is not None:
+                    await connection.execute(f"SET idle_session_timeout = {seconds * 1000:.0f}")
                 yield bool(got)
             finally:
                 if got and not connection.is_closed():
@@ -200,6 +205,7 @@ async def _unlock(connection: Any, number: int) -> None:
     """Gives a session's lock back; if that cannot be done, the session ends with it."""
     try:
         await connection.execute("SELECT pg_advisory_unlock($1)", number)
+        await connection.execute("RESET idle_session_timeout")
     except BaseException:
         connection.terminate()
         raise
@@ -208,8 +214,8 @@ async def _unlock(connection: Any, number: int) -> None:
 async def _nothing_to_reset(_connection: Any) -> None:
     """Instead of asyncpg's own round trip after every use: nobody here changes a session.
 
-    Settings are set for a transaction only (SET LOCAL), and the lock of a session is given back.
-    asyncpg itself rolls back what is open.
+    Settings are set for a transaction only (SET LOCAL), and the lock of a session is given back
+    with what was set for it. asyncpg itself rolls back what is open.
     """
 
 
