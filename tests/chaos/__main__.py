@@ -17,7 +17,8 @@ def main(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     if options.list:
         for fault in ALL.values():
-            say(f"{fault.name:22} {'short' if fault.is_short else '':5}  {fault.about}")
+            lacks = f" (not here: {fault.lacks()})" if fault.lacks() else ""
+            say(f"{fault.name:22} {'short' if fault.is_short else '':5}  {fault.about}{lacks}")
         return 0
     chosen = _chosen(options.names, short=options.short)
     directory = Path(tempfile.mkdtemp(prefix="chaos-"))
@@ -46,6 +47,10 @@ def _chosen(names: Sequence[str], *, short: bool) -> list[Fault]:
     if unknown := sorted(set(names) - set(ALL)):
         raise SystemExit(f"there is no fault {', '.join(unknown)}; --list shows them")
     wanted = [ALL[name] for name in names] if names else list(ALL.values())
+    for fault in wanted:
+        if lacks := fault.lacks():
+            say(f"skip {fault.name:22} {lacks}")
+    wanted = [fault for fault in wanted if not fault.lacks()]
     # Those that need a product of their own come last: the others share one.
     wanted.sort(key=lambda fault: (fault.own_product, sorted(fault.settings.items())))
     return [fault for fault in wanted if fault.is_short or not short]

@@ -13,13 +13,17 @@ from typing import Any
 
 from orchestra_sdk import Agent, Context, TaskError
 
-from chaos.journal import Effect, Journal
+from chaos import answers
+from chaos.journal import CHILDREN, Effect, Journal, kin_number
 
 NAME, QUEUE, LEDGER = os.environ["CHAOS_AGENT"], os.environ["CHAOS_QUEUE"], "CHAOS_LEDGER"
+KIN = f"{QUEUE}-kin"  # what tasks of the queue ask of others
 # An agent that shall be an hour ahead or behind: the shift of its clock, in seconds.
 SHIFT = float(os.environ.get("CHAOS_CLOCK_SHIFT", "0"))
 TOKENS, TOKEN_SECONDS = 40, 0.05
 STEP_SECONDS, WAIT_SECONDS = 0.3, 0.5
+HANG_SECONDS = 30.0  # until it is cancelled
+APPROVAL_SECONDS = 600.0
 HUGE_TEXT = "x" * 1_000_000
 MEMORY_STEP = 64 * 2**20
 
@@ -59,13 +63,43 @@ async def work(ctx: Context, input: dict[str, Any]) -> dict[str, Any]:
         case "waits":  # its second lease goes on from here
             await ctx.sleep(WAIT_SECONDS)
         case "cancelled":
-            await asyncio.sleep(30)
+            await asyncio.sleep(HANG_SECONDS)
         case "poison":
             await _misbehave(ctx, input["poison"])
-        case _:
-            pass
+        case kind:
+            await _let_others_work(ctx, kind, input["submission"])
     _note(ctx, input["submission"])
     return _result(ctx, input)
+
+
+async def _let_others_work(ctx: Context, kind: str, submission: int) -> None:
+    """Other tasks, people, or a model."""
+    match kind:
+        case "parent":
+            await _ask_kin(ctx, submission, "child")
+        case "tree":  # is cancelled with all that it has grown
+            await _ask_kin(ctx, submission, "hangs")
+        case "approved":
+            await ctx.approve("May it be done?", {"of": submission}, APPROVAL_SECONDS)
+        case "asks":
+            await answers.ask(ctx)
+        case _:
+            pass
+
+
+@agent.task(KIN)
+async def help_out(ctx: Context, input: dict[str, Any]) -> dict[str, Any]:
+    """A child of one of the above."""
+    if input["kind"] == "hangs":
+        await asyncio.sleep(HANG_SECONDS)
+    _note(ctx, input["submission"])
+    return _result(ctx, input)
+
+
+async def _ask_kin(ctx: Context, submission: int, kind: str) -> None:
+    numbers = [kin_number(submission, place) for place in range(CHILDREN)]
+    calls = [ctx.call(KIN, {"submission": number, "kind": kind}) for number in numbers]
+    await ctx.gather(*calls)
 
 
 def _result(ctx: Context, input: dict[str, Any]) -> dict[str, Any]:

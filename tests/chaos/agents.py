@@ -27,6 +27,8 @@ class AgentProcess:
     extra: dict[str, str] = field(default_factory=dict[str, str])
     memory_limit: int = 0  # bytes of address space; 0: none
     open_files: int = 0  # 0: as this process
+    prefix: tuple[str, ...] = ()  # a command that becomes the agent
+    code: tuple[str, ...] = ()  # where its packages are, if not where ours are
     _process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -41,7 +43,7 @@ class AgentProcess:
     def start(self, *, command: tuple[str, ...] = ("-m", "chaos.agent")) -> None:
         with (self.directory / f"{self.name}.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, *command],
+                [*self.prefix, sys.executable, *command],
                 cwd=self.directory,
                 env=self._environment(),
                 stdin=subprocess.DEVNULL,
@@ -88,9 +90,10 @@ class AgentProcess:
             os.kill(self.pid, number)
 
     def _environment(self) -> dict[str, str]:
+        inherited = os.environ.get("PYTHONPATH", "")
         return {
             **self.product.environment(),
-            "PYTHONPATH": str(ROOT / "tests"),
+            "PYTHONPATH": os.pathsep.join((str(ROOT / "tests"), *self.code, inherited)),
             "CHAOS_AGENT": self.name,
             "CHAOS_QUEUE": self.queue,
             "CHAOS_LEDGER": str(self.directory / EFFECTS),

@@ -13,7 +13,7 @@ from itertools import pairwise
 from statistics import median
 
 from chaos.evidence import AttemptRow, Evidence, TaskRow
-from chaos.journal import Effect, Memory, Seen, Try
+from chaos.journal import CHILDREN, Effect, Memory, Seen, Try
 
 TERMINAL = frozenset({"succeeded", "failed", "cancelled"})
 STATES = TERMINAL | {"queued", "running", "waiting", "cancelling"}
@@ -21,10 +21,12 @@ STATES = TERMINAL | {"queued", "running", "waiting", "cancelling"}
 MAY_END = {
     "fails": frozenset({"failed"}),
     "cancelled": frozenset({"cancelled", "succeeded"}),
+    "tree": frozenset({"cancelled", "succeeded"}),
     "poison": frozenset({"failed"}),
 }
 MUST_SUCCEED = frozenset({"succeeded"})
-NO_EFFECT = frozenset({"fails", "cancelled", "poison"})
+NO_EFFECT = frozenset({"fails", "cancelled", "tree", "poison"})
+PARENTS = frozenset({"parent", "tree"})
 FAILED_SHARE = 0.001
 SERVER_ERROR = 500
 # Memory of a process that has warmed up may move by this much; a leak grows further.
@@ -89,6 +91,23 @@ def _i1_one_task(evidence: Evidence) -> Iterator[Violation]:
             yield Violation("I1", f"key {key} has made {count} tasks")
 
 
+def _i1_children(evidence: Evidence) -> Iterator[Violation]:
+    """Whatever became of the parent's leases, each child was made once, and none outlives it."""
+    by_parent: defaultdict[str | None, list[TaskRow]] = defaultdict(list)
+    for task in evidence.tasks:
+        by_parent[task.parent].append(task)
+    states = {task.id: task.state for task in evidence.tasks}
+    for number, item in acknowledged(evidence.tries).items():
+        children, state = by_parent[item.task_id], states.get(item.task_id)
+        most = CHILDREN if item.kind in PARENTS else 0
+        if len(children) > most or (state == "succeeded" and len(children) < most):
+            yield Violation("I1", f"submission {number} has {len(children)} of {most} children")
+        for child in children:
+            if state == "succeeded" and child.state != "succeeded":
+                said = f"{child.state} {child.error_code}".strip()
+                yield Violation("I1", f"submission {number} succeeded, child {child.id} is {said}")
+
+
 def _i2_effects_once(evidence: Evidence) -> Iterator[Violation]:
     keys: defaultdict[int, set[str]] = defaultdict(set)
     for effect in evidence.effects:
@@ -107,6 +126,13 @@ def _i2_effects_once(evidence: Evidence) -> Iterator[Violation]:
         has_to = states.get(item.task_id) == "succeeded" and item.kind not in NO_EFFECT
         if has_to and number not in keys:
             yield Violation("I2", f"submission {number} succeeded without its effect")
+
+
+def _i2_children(evidence: Evidence) -> Iterator[Violation]:
+    done = {effect.task_id for effect in evidence.effects}
+    for task in evidence.tasks:
+        if task.parent and task.state == "succeeded" and task.id not in done:
+            yield Violation("I2", f"child {task.id} succeeded without its effect")
 
 
 def _i2_one_run_a_lease(evidence: Evidence) -> Iterator[Violation]:
@@ -245,7 +271,9 @@ def _is_excused(evidence: Evidence, item: Try) -> bool:
 
 _JUDGES: tuple[Callable[[Evidence], Iterator[Violation]], ...] = (
     _i1_one_end,
+    _i1_children,
     _i2_effects_once,
+    _i2_children,
     _i2_one_run_a_lease,
     _i3_epochs,
     _i4_feeds,

@@ -17,6 +17,7 @@ from chaos.journal import Effect, Memory, Sample, Seen, Try
 SUBMITS, EFFECTS, FEEDS = "submits.jsonl", "effects.jsonl", "feeds.jsonl"
 SAMPLES, MEMORY = "samples.jsonl", "memory.jsonl"
 CONNECT_SECONDS = 10.0
+KIN = "-kin"  # the queue of the children of a queue's tasks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +30,7 @@ class TaskRow:
     max_attempts: int
     result: dict[str, Any] | None
     error_code: str
+    parent: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,8 +80,13 @@ def collect(directory: Path, database_url: str, queue: str, broken: list[Window]
 
 
 def counts(database_url: str, queue: str) -> dict[str, int]:
-    """How many tasks of a queue are in each state, by one statement."""
+    """How many submitted tasks of a queue are in each state, by one statement."""
     return asyncio.run(_count(database_url, queue))
+
+
+def kin_counts(database_url: str, queue: str) -> dict[str, int]:
+    """The same of their children."""
+    return asyncio.run(_count(database_url, f"{queue}{KIN}"))
 
 
 async def _count(url: str, queue: str) -> dict[str, int]:
@@ -96,23 +103,24 @@ async def _count(url: str, queue: str) -> dict[str, int]:
 
 async def _read_database(url: str, queue: str) -> tuple[list[TaskRow], list[AttemptRow]]:
     connection = await asyncpg.connect(url, timeout=CONNECT_SECONDS, command_timeout=30)
+    queues = [queue, f"{queue}{KIN}"]
     try:
         tasks = await connection.fetch(
             """
             SELECT id::text, idempotency_key, state, epoch, attempt, max_attempts, result::text,
-                coalesce(error ->> 'code', '') AS error_code
-            FROM tasks WHERE capability = $1
+                coalesce(error ->> 'code', '') AS error_code, parent_id::text AS parent
+            FROM tasks WHERE capability = ANY($1)
             """,
-            queue,
+            queues,
         )
         attempts = await connection.fetch(
             """
             SELECT task_id::text, task_attempts.epoch, task_attempts.attempt, outcome,
                 ended_at IS NOT NULL AS is_ended
             FROM task_attempts JOIN tasks ON tasks.id = task_id
-            WHERE capability = $1 ORDER BY task_id, task_attempts.epoch
+            WHERE capability = ANY($1) ORDER BY task_id, task_attempts.epoch
             """,
-            queue,
+            queues,
         )
     finally:
         await connection.close(timeout=5)
@@ -129,4 +137,5 @@ def _task(row: Any) -> TaskRow:
         max_attempts=row["max_attempts"],
         result=msgspec.json.decode(row["result"] or "null", type=dict[str, Any] | None),
         error_code=row["error_code"],
+        parent=row["parent"],
     )

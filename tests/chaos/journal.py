@@ -12,6 +12,13 @@ from typing import TypeVar
 import msgspec
 
 T = TypeVar("T", bound=msgspec.Struct)
+CHILDREN = 2  # of each task that has some
+FIRST_KIN = 1_000_000  # no load is as long
+
+
+def kin_number(submission: int, place: int) -> int:
+    """Under which number the effect of a child is noted."""
+    return FIRST_KIN + submission * CHILDREN + place
 
 
 class Try(msgspec.Struct, frozen=True, kw_only=True):

@@ -33,8 +33,13 @@ ORDINARY: Mapping[str, int] = {
     "waits": 2,
     "fails": 1,
     "cancelled": 1,
+    "parent": 2,
+    "tree": 1,
+    "approved": 1,
 }
 FOLLOWED = frozenset({"slow", "waits"})
+# Seconds from the acknowledgement to the cancel; a tree has grown by then, if nothing is broken.
+CANCELLED: Mapping[str, float] = {"cancelled": 0.0, "tree": 1.0}
 PRIORITIES = ("low", "normal", "high", "critical")
 MAX_ATTEMPTS = 20  # no fault of ours shall use them up: failing is then a violation
 
@@ -163,8 +168,9 @@ class Load:
     def _follow_up(self, client: httpx.Client, wish: Wish, task_id: str) -> None:
         if wish.kind in FOLLOWED:
             self._readers.follow(task_id)
-        if wish.kind != "cancelled":
+        if wish.kind not in CANCELLED:
             return
+        self._stopped.wait(CANCELLED[wish.kind])
         limit = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < limit and not self._stopped.is_set():
             try:

@@ -1,7 +1,6 @@
 """Runs faults, one after the other, and says how each went."""
 
 import hashlib
-import subprocess
 import sys
 import time
 import traceback
@@ -14,6 +13,7 @@ from e2e.product import Product, free_ports
 
 from chaos import checker
 from chaos.checker import Violation
+from chaos.disk import Disk
 from chaos.evidence import Evidence
 from chaos.faults import Fault
 from chaos.stage import CRASH_POINTS, Stage
@@ -63,7 +63,7 @@ class Runner:
         self._settings: dict[str, str] = {}
         self._products = 0
         self._runs = 0
-        self._mounted: Path | None = None
+        self._disk: Disk | None = None
 
     def run(self, fault: Fault, seed: int) -> Outcome:
         """One run; it leaves its evidence in a directory of its own."""
@@ -74,7 +74,9 @@ class Runner:
         began = time.monotonic()
         random = Random(f"{fault.name} {seed}")  # noqa: S311 - a seed shall repeat the run
         queue = f"chaos-{hashlib.sha256(str(directory).encode()).hexdigest()[:10]}"
-        stage = Stage(product, directory, queue=queue, random=random, size=fault.size)
+        stage = Stage(
+            product, directory, queue=queue, random=random, size=fault.size, disk=self._disk
+        )
         evidence, violations = _perform(fault, stage)
         if fault.own_product:
             self.close()
@@ -84,16 +86,10 @@ class Runner:
         if self._product is not None:
             self._product.stop()
             self._product = None
-        if self._mounted is not None:
-            subprocess.run(["umount", "--lazy", str(self._mounted)], check=True, timeout=30)
-            self._mounted = None
-
-    def _mount(self, home: Path, *, megabytes: int) -> None:
-        """A small disk for the product; raises CalledProcessError if we may not mount."""
-        options = ["-o", f"size={megabytes}m,mode=0755"]
-        command = ["mount", "-t", "tmpfs", *options, "chaos", str(home)]
-        subprocess.run(command, check=True, timeout=30)
-        self._mounted = home
+        if self._disk is not None:
+            self._disk.save_logs(self._directory / f"logs-{self._products}")
+            self._disk.unmount()
+            self._disk = None
 
     def _product_for(self, fault: Fault) -> Product:
         settings = {**SETTINGS, **fault.settings}
@@ -105,8 +101,9 @@ class Runner:
             http_port, https_port = free_ports(2)
             home = self._directory / f"product-{self._products}"
             home.mkdir(parents=True)
-            if fault.disk_megabytes:
-                self._mount(home, megabytes=fault.disk_megabytes)
+            if fault.disk is not None:
+                self._disk = fault.disk(home)
+                self._disk.mount()
             (home / CRASH_POINTS).mkdir()
             settings["crash_points"] = str(home / CRASH_POINTS)
             self._product = Product(
@@ -129,8 +126,11 @@ def _perform(fault: Fault, stage: Stage) -> tuple[Evidence, list[Violation]]:
         stage.settle()
     except Exception:  # noqa: BLE001 - whatever it is, what was left behind shall be judged
         broken.append(Violation("run", traceback.format_exc(limit=-4)))
-    finally:
+    try:
         evidence = stage.finish()
+    except Exception:  # noqa: BLE001 - the product did not come back: nothing is left to judge
+        broken.append(Violation("run", traceback.format_exc(limit=-4)))
+        return Evidence(), broken
     return evidence, [*broken, *checker.check(evidence)]
 
 

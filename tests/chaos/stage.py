@@ -16,9 +16,12 @@ from bench.machine import resident_bytes
 from chaos import evidence
 from chaos.agents import AgentProcess
 from chaos.checker import TERMINAL
+from chaos.disk import Disk
 from chaos.evidence import Evidence, Window
 from chaos.journal import Journal, Memory, Sample
 from chaos.load import ORDINARY, Load, Wish, wishes
+from chaos.people import People
+from chaos.provider import Provider
 from chaos.readers import Readers
 
 READERS = 6
@@ -42,10 +45,18 @@ class Stage:
     """One run: everything in a directory of its own, in a queue of its own."""
 
     def __init__(
-        self, product: Product, directory: Path, *, queue: str, random: Random, size: Size
+        self,
+        product: Product,
+        directory: Path,
+        *,
+        queue: str,
+        random: Random,
+        size: Size,
+        disk: Disk | None = None,
     ) -> None:
         self.product, self.directory, self.queue = product, directory, queue
-        self.random, self.size = random, size
+        self.random, self.size, self.disk = random, size, disk
+        self.provider: Provider | None = None  # for faults that have one
         self.broken: list[Window] = []
         self.extra: list[Wish] = []
         self.injected_at = 0.0
@@ -67,6 +78,7 @@ class Stage:
             readers=self.readers,
             rate=size.rate,
         )
+        self._people = People(product)
         self._stopped = threading.Event()
         self._watching = threading.Thread(target=self._watch, name="samples", daemon=True)
 
@@ -82,6 +94,7 @@ class Stage:
         wanted += self.extra
         self.random.shuffle(wanted)
         self.load.start(wanted)
+        self._people.start()
 
     def settle(self) -> None:
         """Waits for the end of the load and of every task; what does not end, the checker names."""
@@ -95,16 +108,18 @@ class Stage:
     def finish(self) -> Evidence:
         """Stops what the run has started and reads what it left behind."""
         self.load.stop()
+        self._people.stop()
         self.readers.stop()
         self._stopped.set()
         if self._watching.is_alive():
             self._watching.join(20)
         for agent in self.agents:
             agent.end()
-        found = evidence.collect(self.directory, self.database_url, self.queue, self.broken)
-        for journal in self._journals.values():
-            journal.close()
-        return found
+        try:
+            return evidence.collect(self.directory, self.database_url, self.queue, self.broken)
+        finally:
+            for journal in self._journals.values():
+                journal.close()
 
     # ---- what faults use ----------------------------------------------------------------------
 
@@ -187,10 +202,11 @@ class Stage:
     def is_over(self) -> bool:
         try:
             counts = evidence.counts(self.database_url, self.queue)
+            kin = evidence.kin_counts(self.database_url, self.queue)
         except (OSError, asyncpg.PostgresError, TimeoutError):
             return False
-        over = sum(count for state, count in counts.items() if state in TERMINAL)
-        return over == sum(counts.values()) >= self.load.acknowledged
+        is_complete = sum(counts.values()) >= self.load.acknowledged
+        return is_complete and {*counts, *kin} <= TERMINAL
 
     def _watch(self) -> None:
         while not self._stopped.wait(SAMPLE_SECONDS):

@@ -96,11 +96,15 @@ class Product:
             if process.stdout is not None:
                 process.stdout.close()
 
-    def kill_everything(self) -> None:
-        """A power cut of our own: every program at once, the supervisor first."""
+    def kill_everything(self, *, first: Callable[[], None] = lambda: None) -> None:
+        """A power cut of our own: every program at once, the supervisor first.
+
+        `first` is done when it is known whom to kill.
+        """
         process, self._process = self._process, None
         assert process is not None
         pids = [process.pid, *(self.pid(name) for name in self.programs())]
+        first()
         for pid in pids:
             _kill_group(pid)
         process.wait(10)

@@ -2,12 +2,20 @@
 
 from collections.abc import Mapping
 
-from chaos.faults import agents, engines, outside, processes
+from chaos.faults import (
+    agents,
+    disks,
+    engines,
+    network,
+    outside,
+    processes,
+    providers,
+    several,
+    storm,
+)
 from chaos.faults.fault import Fault
 
-ALL: Mapping[str, Fault] = {
-    fault.name: fault
-    for fault in (*processes.FAULTS, *agents.FAULTS, *engines.FAULTS, *outside.FAULTS)
-}
+KINDS = (processes, several, agents, engines, outside, providers, network, disks, storm)
+ALL: Mapping[str, Fault] = {fault.name: fault for kind in KINDS for fault in kind.FAULTS}
 
 __all__ = ["ALL", "Fault"]

@@ -11,7 +11,7 @@ from chaos.stage import Stage
 
 RESTART_SECONDS = 60.0
 POSTGRES_AWAY_SECONDS = 30.0
-NATS_AWAY_SECONDS = 15.0
+NATS_AWAY_SECONDS = 60.0
 
 
 def _store(stage: Stage) -> Path:
@@ -94,7 +94,7 @@ FAULTS = (
         run=_power_cut_of_nats,
         is_short=True,
     ),
-    Fault(name="nats-away", about="NATS is stopped for 15 s, then continued", run=_nats_away),
+    Fault(name="nats-away", about="NATS is stopped for a minute, then continued", run=_nats_away),
     Fault(
         name="kill-postgres",
         about="kill -9 of PostgreSQL; it recovers from its log",

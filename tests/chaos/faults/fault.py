@@ -2,7 +2,10 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from chaos import needs
+from chaos.disk import Disk
 from chaos.load import ORDINARY
 from chaos.stage import Size, Stage
 
@@ -13,6 +16,7 @@ class Fault:
 
     `run` breaks and heals while the load is on. `prepare` is called before agents start. With
     `settings` the fault needs a product of its own. `is_short`: it is one of those that CI runs.
+    `disk` makes one for the product's home. `lacks` says what this machine lacks for the fault.
     """
 
     name: str
@@ -24,4 +28,5 @@ class Fault:
     size: Size = field(default_factory=Size)
     is_short: bool = False
     own_product: bool = False
-    disk_megabytes: int = 0  # of a file system of the product's own; needs root
+    disk: Callable[[Path], Disk] | None = None
+    lacks: Callable[[], str] = needs.nothing

@@ -1,13 +1,10 @@
-"""What comes from outside: nonsense at every door, readers that do not read, a full disk."""
+"""What comes from outside: nonsense at every door, and readers that do not read."""
 
 import contextlib
-import errno
 import http.client
 import json
-import os
 import socket
 from collections.abc import Generator
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from chaos.faults.fault import Fault
@@ -16,8 +13,6 @@ from chaos.stage import Size, Stage
 NONSENSE_ROUNDS = 150
 NONSENSE_BYTES = 4_000
 SLOW_READERS = 40  # with the others fewer than one caller may have open
-DISK_MEGABYTES = 900
-FULL_SECONDS = 6.0
 CHUNK = 2**20
 RPC = "/ai_orchestra.v2.ModernAgentService/"
 CONNECT_SECONDS = 5.0
@@ -112,33 +107,6 @@ def _slow_readers(stage: Stage) -> None:
         stage.wait_for_load(0.9, 1.0)
 
 
-def _disk_full(stage: Stage) -> None:
-    """Something else on the disk takes the last byte, and is removed after a while."""
-    stage.wait_for_load(0.2, 0.5)
-    hog = stage.product.data_dir.parent / "hog"
-    with stage.api_may_fail(after=20.0):
-        try:
-            _fill(hog)
-            stage.pause(FULL_SECONDS)
-        finally:
-            hog.unlink()
-
-
-def _fill(path: Path) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
-    size = CHUNK
-    try:
-        while size:
-            try:
-                os.write(descriptor, bytes(size))
-            except OSError as error:
-                if error.errno != errno.ENOSPC:
-                    raise
-                size //= 2
-    finally:
-        os.close(descriptor)
-
-
 FAULTS = (
     Fault(
         name="nonsense",
@@ -150,12 +118,5 @@ FAULTS = (
         about="40 readers of a feed that never read",
         run=_slow_readers,
         size=Size(submits=300, rate=30.0),
-    ),
-    Fault(
-        name="disk-full",
-        about="the disk of the instance is full for a while",
-        run=_disk_full,
-        own_product=True,
-        disk_megabytes=DISK_MEGABYTES,
     ),
 )

@@ -22,7 +22,7 @@ POINTS_A_RUN = 4
 LONG = Size(submits=500, rate=20.0)
 
 
-def _kill(stage: Stage, name: str) -> None:
+def kill(stage: Stage, name: str) -> None:
     former = stage.product.pid(name)
     stage.product.kill(name)
     stage.product.wait_restarted(name, former, seconds=RESTART_SECONDS)
@@ -31,25 +31,25 @@ def _kill(stage: Stage, name: str) -> None:
 def _kill_control_plane(stage: Stage) -> None:
     for share in (0.2, 0.6):
         stage.wait_for_load(share, share + 0.2)
-        _kill(stage, "control-plane")
+        kill(stage, "control-plane")
 
 
 def _kill_worker(stage: Stage) -> None:
     for share in (0.2, 0.6):
         stage.wait_for_load(share, share + 0.2)
-        _kill(stage, "worker")
+        kill(stage, "worker")
 
 
 def _kill_api(stage: Stage) -> None:
     stage.wait_for_load(0.2, 0.6)
     with stage.api_may_fail():
-        _kill(stage, "api")
+        kill(stage, "api")
 
 
 def _kill_gateway(stage: Stage) -> None:
     stage.wait_for_load(0.2, 0.6)
     with stage.api_may_fail():
-        _kill(stage, "gateway")
+        kill(stage, "gateway")
 
 
 def _kill_everything(stage: Stage) -> None:
@@ -62,17 +62,17 @@ def _kill_everything(stage: Stage) -> None:
 def _control_plane_away(stage: Stage) -> None:
     """It wakes with leases in its hands that the worker has given to nobody knows whom."""
     stage.wait_for_load(0.2, 0.5)
-    _pause(stage, "control-plane", seconds=PAST_LEASE_SECONDS)
+    pause(stage, "control-plane", seconds=PAST_LEASE_SECONDS)
 
 
 def _gateway_away(stage: Stage) -> None:
     """A partition: everybody lives, and nobody reaches anybody through the door."""
     stage.wait_for_load(0.2, 0.5)
     with stage.api_may_fail(after=5.0):
-        _pause(stage, "gateway", seconds=PAST_LEASE_SECONDS)
+        pause(stage, "gateway", seconds=PAST_LEASE_SECONDS)
 
 
-def _pause(stage: Stage, name: str, *, seconds: float) -> None:
+def pause(stage: Stage, name: str, *, seconds: float) -> None:
     pid = stage.product.pid(name)
     os.kill(pid, signal.SIGSTOP)
     try:
