@@ -13,7 +13,7 @@ from typing import Any
 
 from orchestra_protocol import agent_pb2 as pb
 
-from orchestra_sdk import _children, _values
+from orchestra_sdk import _children, _clock, _values
 from orchestra_sdk._bridge import Bridge
 from orchestra_sdk._children import Child, ChildOptions
 from orchestra_sdk._errors import ApprovalExpired, ChildFailed, TaskError
@@ -22,6 +22,11 @@ from orchestra_sdk._run import Run
 _LONGEST_NAME = 200
 _LONGEST_QUESTION = 4000
 _ENVELOPE_BYTES = 4 * 1024  # what a message needs besides the value
+# A spawn into a full queue waits like a timer: 1 s, 2 s, 4 s … 60 s, in all about half an hour.
+_ROOM = "wait for room"
+_ROOM_WAITS = 40
+_FIRST_ROOM_SECONDS = 1.0
+_LONGEST_ROOM_SECONDS = 60.0
 _in_a_step = ContextVar("orchestra_in_a_step", default=False)
 _WORDS = {
     pb.STEP_KIND_EFFECT: "a step",
@@ -78,10 +83,35 @@ class Steps:
         fresh = {c.name: c for c in children if not c.task_id and c.name not in self._kept}
         wires = [child.wire for child in fresh.values()]
         for batch in _children.batches(wires, self._most_bytes()):
-            async with self._bridge.working():
-                reply = await self._bridge.ask(pb.Command(spawn=pb.Spawn(children=batch)))
-            for wire, task_id in zip(batch, reply.spawned.task_ids, strict=True):
+            for wire, task_id in zip(batch, await self._submit(batch), strict=True):
                 fresh[wire.name].task_id = task_id
+
+    async def _submit(self, batch: Sequence[pb.Child]) -> Sequence[str]:
+        """Return the ids of the children, once their queues have room for them."""
+        while True:
+            try:
+                async with self._bridge.working():
+                    reply = await self._bridge.ask(pb.Command(spawn=pb.Spawn(children=batch)))
+            except TaskError as error:
+                if error.code != "queue_full" or _in_a_step.get():
+                    raise
+                await self._wait_for_room(batch[0].name, error)
+            else:
+                return reply.spawned.task_ids
+
+    async def _wait_for_room(self, child: str, refusal: TaskError) -> None:
+        """Wait without a slot; earlier waits of this kind, also in earlier runs, make it longer."""
+        waits = 0
+        while (name := self._numbered(_ROOM)) in self._kept:
+            waits += 1
+        if waits >= _ROOM_WAITS:
+            message = f"there was no room for the child {child!r} in {waits} tries"
+            raise TaskError(
+                f"{message}: {refusal.message}", code=refusal.code, retryable=refusal.retryable
+            )
+        pause = min(_LONGEST_ROOM_SECONDS, _FIRST_ROOM_SECONDS * 2**waits)
+        pause -= _clock.jitter(pause / 2)  # so that many do not come back at once
+        await self._wait(pb.Suspend(seconds=pause, name=name), [name])
 
     async def results(
         self, children: Sequence[Child], *, return_exceptions: bool = False

@@ -217,7 +217,10 @@ async def test_a_full_queue_refuses_children_for_now(world: Any, wire: Any) -> N
         run = await agent.assigned()
         refused = (await agent.ask_for(run, agent.spawn("a", "b", "c"))).refused
         assert (refused.code, refused.retryable) == ("queue_full", True)
-        assert (await agent.ask_for(run, agent.spawn("a"))).HasField("spawned")
+        assert (await agent.ask_for(run, agent.spawn("a", "b"))).HasField("spawned")
+        assert (await agent.ask_for(run, agent.spawn("c"))).refused.code == "queue_full"
+        again = await agent.ask_for(run, agent.spawn("b", "a"))
+        assert again.HasField("spawned"), "those that are there need no room"
 
 
 async def test_what_was_said_before_a_wait_is_kept_first(world: Any, wire: Any) -> None:

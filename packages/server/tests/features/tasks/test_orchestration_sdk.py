@@ -3,6 +3,7 @@
 from collections import Counter
 from typing import Any
 
+import httpx
 import pytest
 from orchestra_sdk import Agent, ChildFailed
 
@@ -90,3 +91,51 @@ async def test_a_child_that_failed_is_raised_in_its_parent(world: Any) -> None:
         done = await world.state(task.id, "succeeded", "failed", seconds=20)
     assert done.state == "succeeded", done.error
     assert "handler_error of " in done.result
+
+
+def spawner() -> Agent:
+    """A parent with one slot, whose child is for a queue that nobody serves yet."""
+    agent = Agent("spawner", slots=1)
+
+    @agent.task("parent")
+    async def parent(ctx: Any, _: Any) -> str:
+        child = await ctx.spawn("elsewhere", 1, name="child", detached=True)
+        return child.task_id
+
+    return agent
+
+
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("_FIRST_ROOM_SECONDS", "_LONGEST_ROOM_SECONDS"):
+        monkeypatch.setattr(f"orchestra_sdk._steps.{name}", 0.2)
+
+
+async def test_a_parent_waits_for_room_without_a_slot_and_without_another_attempt(
+    world: Any, http: httpx.AsyncClient, soon: None
+) -> None:
+    await world.worker()
+    plane = await world.plane(max_queued_per_queue=1)
+    before = await world.submit("elsewhere", 0)
+    async with world.sdk(spawner(), plane.address):
+        task = await world.submit("parent", None)
+        await world.state(task.id, "waiting")
+        assert (await http.post(f"/api/tasks/{before.id}/cancel")).is_success
+        done = await world.state(task.id, "succeeded", "failed", seconds=30)
+    assert done.state == "succeeded", done.error
+    assert (done.attempt, (await world.task(done.result)).state) == (1, "queued")
+
+
+async def test_who_waits_for_room_in_vain_is_told_which_queue_is_full(
+    world: Any, soon: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestra_sdk._steps._ROOM_WAITS", 2)
+    await world.worker()
+    plane = await world.plane(max_queued_per_queue=1)
+    await world.submit("elsewhere", 0)
+    async with world.sdk(spawner(), plane.address):
+        task = await world.submit("parent", None, max_attempts=1)
+        done = await world.state(task.id, "succeeded", "failed", seconds=30)
+    assert done.error.code == "queue_full"
+    assert "no room for the child 'child' in 2 tries" in done.error.message
+    assert "queue elsewhere" in done.error.message

@@ -4,7 +4,7 @@ import hashlib
 import math
 import uuid
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -44,13 +44,22 @@ KEY_BYTES = 16
 _CANONICAL = msgspec.json.Encoder(order="sorted")
 
 
+Reserve = Callable[[Mapping[QueueName, int]], None]
+
+
 async def spawn(
-    tx: Transaction, bus: Bus, settings: Settings, task: Locked, children: Sequence[NewChild]
+    tx: Transaction,
+    bus: Bus,
+    settings: Settings,
+    task: Locked,
+    children: Sequence[NewChild],
+    *,
+    reserve: Reserve | None = None,
 ) -> list[TaskId]:
     """Submits children of a task whose row is locked; those that it has already are the same again.
 
-    They run as the task's own user and inherit its priority. Raises NameTaken, TooMany, TooDeep,
-    Cycle, or what is wrong with a task.
+    They run as the task's own user and inherit its priority. `reserve` raises when there is no room
+    for those that are new. Raises NameTaken, TooMany, TooDeep, Cycle, or what is wrong with a task.
     """
     names = [child.name for child in children]
     known = await step_rows.named(tx, task.id, names)
@@ -59,12 +68,17 @@ async def spawn(
     ids = {name: TaskId(step.child_id) for name, step in known.items() if step.child_id}
     fresh = [child for child in children if child.name not in ids]
     if fresh:
-        ids |= await _submit(tx, bus, settings, task, fresh)
+        ids |= await _submit(tx, bus, settings, task, fresh, reserve)
     return [ids[name] for name in names]
 
 
 async def _submit(
-    tx: Transaction, bus: Bus, settings: Settings, task: Locked, fresh: Sequence[NewChild]
+    tx: Transaction,
+    bus: Bus,
+    settings: Settings,
+    task: Locked,
+    fresh: Sequence[NewChild],
+    reserve: Reserve | None,
 ) -> dict[str, TaskId]:
     parent = await families.parent(tx, task.id)
     if parent is None or parent.depth >= settings.max_task_depth:
@@ -73,6 +87,8 @@ async def _submit(
         raise TooMany(f"A task has at most {settings.max_children} children.")
     lineage = [*parent.lineage, _key(parent.queue, parent.capability, parent.input)]
     prepared = _in_order([await _prepare(tx, settings, task, child, lineage) for child in fresh])
+    if reserve is not None:
+        reserve(Counter(ready.queue for ready in prepared))
     await submitting.insert(tx, prepared)
     await references.of_inputs(tx, prepared, parent_id=task.id)
     adopted = [
@@ -138,11 +154,6 @@ def from_wire(command: pb.Spawn, task: Locked) -> list[NewChild]:
     if len(names) < len(command.children):
         raise BadCommand("Each child has a name of its own.")
     return [_new_child(child, task.priority) for child in command.children]
-
-
-def queues_of(command: pb.Spawn) -> Counter[QueueName]:
-    """How many tasks it would bring into which queue."""
-    return Counter(QueueName(child.agent_id or child.capability) for child in command.children)
 
 
 def _new_child(child: pb.Child, inherited: Priority) -> NewChild:

@@ -141,7 +141,7 @@ class Commander:
             try:
                 order = _order(run, command, by=session.actor if session else SYSTEM)
                 if command.WhichOneof("command") == "spawn":
-                    await self._room.take(children.queues_of(command.spawn))
+                    await self._room.look()
                 return await self._orders.submit(order)
             except QueueFull as error:
                 return refusal(error)
@@ -160,7 +160,7 @@ class Commander:
 
     async def _obey_batch(self, orders: Sequence[Order]) -> list[pb.Reply | Exception]:
         async with self._database.transaction() as tx:
-            batch = _Batch(tx, self._outbox, self._bus, self._settings)
+            batch = _Batch(tx, self._outbox, self._bus, self._settings, self._room)
             outcomes = await batch.obey(orders)
             crash_points.reached("command.before-commit")
         crash_points.reached("command.before-answer")
@@ -175,6 +175,7 @@ class _Batch:
     outbox: Outbox
     bus: Bus
     settings: Settings
+    room: Room
 
     async def obey(self, orders: Sequence[Order]) -> list[pb.Reply | Exception]:
         locked = await ending.lock(self.tx, [order.task_id for order in orders])
@@ -189,7 +190,7 @@ class _Batch:
                 async with self.tx.savepoint():
                     outcomes[place] = await self._do(order, task)
             except OrchestraError as error:
-                if isinstance(error, Unavailable):
+                if isinstance(error, Unavailable) and not isinstance(error, QueueFull):
                     raise
                 outcomes[place] = error
         for order, outcome in zip(orders, (outcomes[p] for p in range(len(orders))), strict=True):
@@ -235,7 +236,9 @@ class _Batch:
             raise BeingCancelled
         if kind == "spawn":
             wanted = children.from_wire(command.spawn, task)
-            found = await children.spawn(tx, self.bus, self.settings, task, wanted)
+            found = await children.spawn(
+                tx, self.bus, self.settings, task, wanted, reserve=self.room.reserve
+            )
             return pb.Reply(spawned=pb.Spawned(task_ids=[str(task_id) for task_id in found]))
         if kind == "ask":
             asked, digest = await approvals.ask(tx, self.outbox, self.settings, task, command.ask)

@@ -32,8 +32,16 @@ class Room:
 
     async def take(self, wanted: Mapping[QueueName, int]) -> None:
         """Raises QueueFull or ThisQueueFull, with a time to come back, if too many wait already."""
+        await self.look()
+        self.reserve(wanted)
+
+    async def look(self) -> None:
+        """Counts again if that is due."""
         if clock.monotonic() >= self._count_at:
             await self._count()
+
+    def reserve(self, wanted: Mapping[QueueName, int]) -> None:
+        """Like `take`, by what is known: for inside a transaction."""
         if self._total + sum(wanted.values()) > self._settings.max_queued_tasks:
             raise QueueFull(retry_after=RETRY_AFTER_SECONDS)
         for queue, number in wanted.items():
