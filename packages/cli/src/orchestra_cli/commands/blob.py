@@ -10,11 +10,21 @@ import typer
 
 from orchestra_cli import ids, output, transfer
 from orchestra_cli.errors import CliError, UsageError
-from orchestra_cli.session import Session, application, command
+from orchestra_cli.session import Session, application, command, confirm
 
 app = application("Store large inputs, and fetch large results.")
 
 ANY_TYPE = "application/octet-stream"
+MOST = 100_000
+COLUMNS = {
+    "blob": "BLOB",
+    "size": "BYTES",
+    "media_type": "TYPE",
+    "created_at": "STORED",
+    "in_use": "IN USE",
+    "kept_until": "KEPT UNTIL",
+}
+Name = Annotated[str, typer.Argument(metavar="BLOB", help="Its name, the SHA-256 of its content.")]
 
 
 @command(app, "put")
@@ -55,7 +65,7 @@ def put(
 @command(app, "get")
 def get(
     session: Session,
-    blob: Annotated[str, typer.Argument(help="Its name, the SHA-256 of its content.")],
+    blob: Name,
     to: Annotated[
         str,
         typer.Option("--output", "-o", metavar="FILE", help="Where to; `-` is standard output."),
@@ -82,6 +92,38 @@ def get(
     finally:
         with contextlib.suppress(OSError):
             part.unlink()
+
+
+@command(app, "list")
+def list_blobs(
+    session: Session,
+    limit: Annotated[int, typer.Option(min=1, max=MOST, help="At most so many.")] = 50,
+    everybody: Annotated[
+        bool, typer.Option("--all", help="Those of everybody, for administrators.")
+    ] = False,
+) -> None:
+    """List what you have stored, the newest first."""
+    columns = COLUMNS | ({"owner": "OWNER"} if everybody else {})
+    query = {"everybody": "true"} if everybody else {}
+    session.show_list(list(session.api.pages("/api/blobs", query, limit)), columns)
+
+
+@command(app, "show")
+def show(session: Session, blob: Name) -> None:
+    """Show what is known of a blob, and the tasks that refer to it."""
+    session.show(session.api.request("GET", f"/api/blobs/{blob}/metadata"))
+
+
+@command(app, "delete")
+def delete(
+    session: Session,
+    blob: Name,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Delete a blob that no task refers to; what others have stored too stays theirs."""
+    confirm(f"Delete the blob {blob}?", yes=yes)
+    session.api.request("DELETE", f"/api/blobs/{blob}")
+    output.note("deleted")
 
 
 def _check(checked: transfer.Checked, blob: str) -> None:
