@@ -891,7 +891,9 @@ Global___SaveStep: _TypeAlias = SaveStep  # noqa: Y015
 
 @_typing.final
 class Spawn(_message.Message):
-    """Submits child tasks, all or none."""
+    """Submits child tasks, all or none. Refused with `queue_full` while there is no room for new ones: suspend for a
+    while and ask again.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
