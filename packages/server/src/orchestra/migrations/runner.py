@@ -16,12 +16,12 @@ from orchestra.migrations import VERSIONS
 MIGRATION_LOCK = 7_203_311
 
 
-def upgrade(dsn: str) -> None:
-    """Upgrades to head in one transaction; must not be called from a running event loop."""
-    asyncio.run(_upgrade(dsn))
+def upgrade(dsn: str, *, target: str = "head") -> None:
+    """Upgrades to a revision in one transaction; must not be called from a running event loop."""
+    asyncio.run(_upgrade(dsn, target))
 
 
-async def _upgrade(dsn: str) -> None:
+async def _upgrade(dsn: str, target: str) -> None:
     engine = create_async_engine(
         "postgresql+asyncpg://",
         async_creator=lambda: asyncpg.connect(dsn, timeout=10),
@@ -30,20 +30,20 @@ async def _upgrade(dsn: str) -> None:
     try:
         async with engine.begin() as connection:
             await connection.execute(text(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))
-            await connection.run_sync(_run_scripts)
+            await connection.run_sync(_run_scripts, target)
     finally:
         await engine.dispose()
 
 
-def _run_scripts(connection: Connection) -> None:
+def _run_scripts(connection: Connection, target: str) -> None:
     config = Config()
     config.set_main_option("script_location", str(VERSIONS.parent))
     config.set_main_option("path_separator", "os")
     script = ScriptDirectory.from_config(config)
 
-    def steps_to_head(revision: str, _context: object) -> object:
-        return script._upgrade_revs("head", revision)  # pyright: ignore[reportPrivateUsage]
+    def steps(revision: str, _context: object) -> object:
+        return script._upgrade_revs(target, revision)  # pyright: ignore[reportPrivateUsage]
 
-    with EnvironmentContext(config, script, fn=steps_to_head) as environment:
+    with EnvironmentContext(config, script, fn=steps) as environment:
         environment.configure(connection=connection, transactional_ddl=False)
         environment.run_migrations()
