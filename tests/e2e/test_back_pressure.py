@@ -18,7 +18,8 @@ from e2e.agents import effects, running, write_echo
 from e2e.feeds import Reader, reading
 from e2e.product import Product, free_ports, wait_until
 
-AWAY_SECONDS = 60.0
+# `make chaos` has it away for a minute.
+AWAY_SECONDS = 20.0
 SUBMITTERS = 4
 # Of one request: long enough for a busy machine, far below what a broken wait would take.
 LONGEST_SECONDS = 12.0
@@ -26,7 +27,7 @@ PAUSE_SECONDS = 0.02
 # PostgreSQL and NATS take some 200 MB of it, and `up` asks for as much again.
 DISK_BYTES = 560 * 1024**2
 INCOMPRESSIBLE = os.urandom(100_000).hex()
-GROWTH_BYTES = 96 * 1024**2
+GROWTH_BYTES = 48 * 1024**2
 
 
 @dataclass(slots=True)
@@ -77,14 +78,14 @@ class Load:
 
 
 @pytest.mark.timeout(300)
-def test_submits_go_on_while_nats_is_silent_for_a_minute(product: Product, tmp_path: Path) -> None:
+def test_submits_go_on_while_nats_is_silent(product: Product, tmp_path: Path) -> None:
     load, echo = Load(product, "silent"), write_echo(tmp_path, capability="silent")
     with running(product, echo, capability="silent"), load.running():
         wait_until(lambda: len(load.acknowledged) > 50, seconds=30, what="the load has begun")
         before, begun = _resident(product), len(load.acknowledged)
         with _stopped(product.pid("nats")):
             limit = time.monotonic() + AWAY_SECONDS
-            wait_until(lambda: time.monotonic() > limit, seconds=90, what="a minute is over")
+            wait_until(lambda: time.monotonic() > limit, seconds=90, what="NATS was silent")
         grown, meanwhile = _resident(product) - before, len(load.acknowledged) - begun
         load.stop()
         _assert_done_once(load, echo)

@@ -157,7 +157,7 @@ def test_the_crew_survives(product: Product, shelf: Path, seed: int) -> None:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("seed", [4, 5])
 def test_the_fan_out_survives(product: Product, shelf: Path, seed: int) -> None:
-    documents = 60
+    documents = 30
     with _agent(product, shelf, "fan-out", "summarise_all") as agent:
         plugs = Plugs(product, agent, seed)
         task_id = _submit(product, "summarise_all", {"documents": documents})
