@@ -2,7 +2,8 @@
 
 A full one is a small tmpfs. One that fails is ext4 in an image that lies on a small tmpfs: when
 somebody else takes what is left of that, blocks written for the first time cannot be stored, and
-`fsync` says EIO. A power cut is the shutdown that ext4 and XFS have for tests: from then on nothing
+after the first of them that matters the file system is read-only. A power cut is the shutdown that
+ext4 and XFS have for tests: from then on whoever reads, writes or flushes is told EIO, nothing
 reaches the image, not even the journal, and after the next mount it is as a dead machine's disk.
 """
 

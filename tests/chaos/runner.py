@@ -13,6 +13,7 @@ from e2e.product import Product, free_ports
 
 from chaos import checker
 from chaos.checker import Violation
+from chaos.code import Code
 from chaos.disk import Disk
 from chaos.evidence import Evidence
 from chaos.faults import Fault
@@ -64,6 +65,7 @@ class Runner:
         self._products = 0
         self._runs = 0
         self._disk: Disk | None = None
+        self._code: Code | None = None
 
     def run(self, fault: Fault, seed: int) -> Outcome:
         """One run; it leaves its evidence in a directory of its own."""
@@ -75,7 +77,13 @@ class Runner:
         random = Random(f"{fault.name} {seed}")  # noqa: S311 - a seed shall repeat the run
         queue = f"chaos-{hashlib.sha256(str(directory).encode()).hexdigest()[:10]}"
         stage = Stage(
-            product, directory, queue=queue, random=random, size=fault.size, disk=self._disk
+            product,
+            directory,
+            queue=queue,
+            random=random,
+            size=fault.size,
+            disk=self._disk,
+            code=self._code,
         )
         evidence, violations = _perform(fault, stage)
         if fault.own_product:
@@ -90,6 +98,7 @@ class Runner:
             self._disk.save_logs(self._directory / f"logs-{self._products}")
             self._disk.unmount()
             self._disk = None
+        self._code = None
 
     def _product_for(self, fault: Fault) -> Product:
         settings = {**SETTINGS, **fault.settings}
@@ -106,11 +115,13 @@ class Runner:
                 self._disk.mount()
             (home / CRASH_POINTS).mkdir()
             settings["crash_points"] = str(home / CRASH_POINTS)
+            told = {f"ORCHESTRA_{name.upper()}": text for name, text in settings.items()}
+            if fault.revision:
+                self._code = Code(home / "code")
+                self._code.become(fault.revision)
+                told["PYTHONPATH"] = self._code.path
             self._product = Product(
-                data_dir=home / "data",
-                http_port=http_port,
-                https_port=https_port,
-                settings={f"ORCHESTRA_{name.upper()}": text for name, text in settings.items()},
+                data_dir=home / "data", http_port=http_port, https_port=https_port, settings=told
             )
             self._product.start()
         return self._product

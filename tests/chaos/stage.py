@@ -16,6 +16,7 @@ from bench.machine import resident_bytes
 from chaos import evidence
 from chaos.agents import AgentProcess
 from chaos.checker import TERMINAL
+from chaos.code import Code
 from chaos.disk import Disk
 from chaos.evidence import Evidence, Window
 from chaos.journal import Journal, Memory, Sample
@@ -53,9 +54,10 @@ class Stage:
         random: Random,
         size: Size,
         disk: Disk | None = None,
+        code: Code | None = None,
     ) -> None:
         self.product, self.directory, self.queue = product, directory, queue
-        self.random, self.size, self.disk = random, size, disk
+        self.random, self.size, self.disk, self.code = random, size, disk, code
         self.provider: Provider | None = None  # for faults that have one
         self.broken: list[Window] = []
         self.extra: list[Wish] = []

@@ -1,5 +1,6 @@
 """The whole product as a test drives it: started by `orchestra up`, reached by its own doors."""
 
+import contextlib
 import json
 import os
 import signal
@@ -8,12 +9,12 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = ROOT / ".venv" / "bin"
@@ -96,18 +97,17 @@ class Product:
             if process.stdout is not None:
                 process.stdout.close()
 
-    def kill_everything(self, *, first: Callable[[], None] = lambda: None) -> None:
-        """A power cut of our own: every program at once, the supervisor first.
-
-        `first` is done when it is known whom to kill.
-        """
+    def kill_everything(self) -> None:
+        """A power cut of our own: every program at once, the supervisor first."""
         process, self._process = self._process, None
         assert process is not None
-        pids = [process.pid, *(self.pid(name) for name in self.programs())]
-        first()
-        for pid in pids:
-            _kill_group(pid)
+        process.send_signal(signal.SIGSTOP)  # it starts nothing any more
+        below = psutil.Process(process.pid).children(recursive=True)
+        for each in (process, *below):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                each.kill()
         process.wait(10)
+        psutil.wait_procs(below, timeout=10)
         if process.stdout is not None:
             process.stdout.close()
 
@@ -136,7 +136,7 @@ class Product:
 
         wait_until(restarted, seconds=seconds, what=f"{name} is back")
 
-    @contextmanager
+    @contextlib.contextmanager
     def client(self) -> Generator[httpx.Client]:
         """HTTP with this machine's API key; a feed reader sets its own limits."""
         headers = {"authorization": f"Bearer {self.key}"}

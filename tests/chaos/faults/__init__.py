@@ -12,10 +12,22 @@ from chaos.faults import (
     providers,
     several,
     storm,
+    versions,
 )
 from chaos.faults.fault import Fault
 
-KINDS = (processes, several, agents, engines, outside, providers, network, disks, storm)
+KINDS = (
+    processes,
+    several,
+    versions,
+    agents,
+    engines,
+    outside,
+    providers,
+    network,
+    disks,
+    storm,
+)
 ALL: Mapping[str, Fault] = {fault.name: fault for kind in KINDS for fault in kind.FAULTS}
 
 __all__ = ["ALL", "Fault"]

@@ -1,7 +1,5 @@
 """The disk of the instance is full, fails under writes, or loses its power."""
 
-from collections.abc import Callable
-
 from chaos import needs
 from chaos.disk import Disk, Image
 from chaos.faults.fault import Fault
@@ -32,17 +30,29 @@ def _power_cut(stage: Stage) -> None:
     image = _image(stage)
     stage.wait_for_load(0.2, 0.6)
     with stage.api_may_fail(after=5.0):
-        _repair(stage, image, first=image.cut_power)
+        image.cut_power()
+        _repair(stage, image)
 
 
 def _writes_fail(stage: Stage) -> None:
-    """`fsync` says EIO to whoever asks, while everything runs on; then somebody repairs it."""
+    """Every write and every `fsync` says EIO while all run on; then somebody repairs it."""
+    image = _image(stage)
+    stage.wait_for_load(0.2, 0.5)
+    with stage.api_may_fail(after=5.0):
+        image.cut_power()
+        stage.pause(FAILING_SECONDS)
+        _repair(stage, image)
+
+
+def _turns_read_only(stage: Stage) -> None:
+    """Blocks written for the first time are lost, until the file system gives up writing."""
     image = _image(stage)
     stage.wait_for_load(0.2, 0.5)
     with stage.api_may_fail(after=5.0):
         image.fill()
         stage.pause(FAILING_SECONDS)
-        _repair(stage, image, first=image.free)
+        image.free()
+        _repair(stage, image)
 
 
 def _image(stage: Stage) -> Image:
@@ -50,9 +60,9 @@ def _image(stage: Stage) -> Image:
     return stage.disk
 
 
-def _repair(stage: Stage, image: Image, *, first: Callable[[], None]) -> None:
+def _repair(stage: Stage, image: Image) -> None:
     """The machine goes down at this moment, and comes up again."""
-    stage.product.kill_everything(first=first)
+    stage.product.kill_everything()
     image.take_off()
     image.repair()
     stage.product.start()
@@ -76,9 +86,17 @@ FAULTS = (
         lacks=needs.images,
     ),
     Fault(
-        name="disk-fails",
-        about="fsync says EIO for a while, then the machine is repaired",
+        name="disk-eio",
+        about="every write and fsync says EIO for a while, then the machine is repaired",
         run=_writes_fail,
+        own_product=True,
+        disk=lambda home: Image(home, megabytes=IMAGE_MEGABYTES),
+        lacks=needs.images,
+    ),
+    Fault(
+        name="disk-read-only",
+        about="the room below the file system is used up, and it turns read-only",
+        run=_turns_read_only,
         own_product=True,
         disk=lambda home: Image(home, megabytes=IMAGE_MEGABYTES),
         lacks=needs.images,

@@ -28,5 +28,6 @@ class Fault:
     size: Size = field(default_factory=Size)
     is_short: bool = False
     own_product: bool = False
+    revision: str = ""  # of this repository, with whose code the product starts
     disk: Callable[[Path], Disk] | None = None
     lacks: Callable[[], str] = needs.nothing

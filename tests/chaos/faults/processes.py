@@ -85,12 +85,12 @@ def _rolling_restart(stage: Stage) -> None:
     """Each process is asked to stop, as a deployment does, and the next follows."""
     stage.wait_for_load(0.1, 0.3)
     for name in ("worker", "control-plane"):
-        _restart(stage, name)
+        restart(stage, name)
     with stage.api_may_fail():
-        _restart(stage, "api")
+        restart(stage, "api")
 
 
-def _restart(stage: Stage, name: str) -> None:
+def restart(stage: Stage, name: str) -> None:
     former = stage.product.pid(name)
     stage.product.ask_to_stop(name)
     stage.product.wait_restarted(name, former, seconds=RESTART_SECONDS)
