@@ -28,6 +28,7 @@ from orchestra.foundation import clock, ids
 from orchestra.foundation.database import Database
 from orchestra.foundation.messaging import Bus
 from orchestra.foundation.settings import Settings
+from s3_server import RunningS3, start_s3
 
 TEMPLATE = "migrated"
 KEPT = Path(sys.prefix) / "test-postgres"
@@ -156,4 +157,11 @@ def api_settings(tmp_path: Path, database_url: str, nats_url: str) -> Settings:
 def model(engines_directory: Path) -> Iterator[RunningModel]:
     """The local model server of this run: `.url` (…/v1) and `.key`."""
     with start_model(engines_directory) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningS3]:
+    """The S3 server of this run, with a bucket; on the disk, since tests put much into it."""
+    with start_s3(tmp_path_factory.mktemp("storage")) as server:
         yield server

@@ -321,6 +321,18 @@ async def test_readiness_names_the_part_that_is_away(
         await bus.close()
 
 
+async def test_blobs_without_their_storage_are_told_and_the_rest_goes_on(
+    settings: Settings, database: Database, bus: Bus
+) -> None:
+    away = {"blob_store": "s3", "s3_bucket": "b", "s3_endpoint": "http://127.0.0.1:1"}
+    keys = {"s3_access_key": "k", "s3_secret_key": "s"}
+    api = await api_process.compose(settings.with_values("test", **away, **keys), database, bus)
+    state = await api.health.readiness()
+    assert state.is_ready
+    assert "not answer" in state.to_json()["parts"]["blobs"]
+    await api.stop()
+
+
 async def test_a_password_is_what_opens_a_session(server: Server, sign_in: SignIn) -> None:
     await sign_in("ann")
     async with server.client() as client:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 from orchestra.engines.process import free_port
+from orchestra.foundation.settings import Settings
+from s3_server import RunningS3
 
 COMMAND = (sys.executable, "-m", "orchestra.processes")
 SECONDS = 15
@@ -134,6 +136,27 @@ def test_doctor_finds_nothing_wrong_here(tmp_path: Path) -> None:
     assert {"Python", "PostgreSQL", "NATS", "Envoy", "model", "disk", "clock"} <= {
         finding["name"] for finding in json.loads(result.stdout)
     }
+
+
+@pytest.mark.timeout(90)  # the first to ask for the storage waits for it
+def test_doctor_tries_the_storage_of_blobs_and_settings_hide_its_key(
+    tmp_path: Path, s3: RunningS3
+) -> None:
+    chosen = s3.use(Settings())
+    names = [name for name in chosen.origins if name != "data_dir"]
+    variables = {f"ORCHESTRA_{name.upper()}": str(getattr(chosen, name)) for name in names}
+    for bucket, good, said in (
+        (chosen.s3_bucket, True, "can be written, read and deleted from"),
+        ("nobodys", False, "The bucket nobodys does not exist"),
+    ):
+        asked = {**variables, "ORCHESTRA_S3_BUCKET": bucket}
+        checked = orchestra("doctor", "--json", "--data-dir", str(tmp_path), **asked)
+        [finding] = [item for item in json.loads(checked.stdout) if item["name"] == "blobs"]
+        assert (finding["good"], said in finding["sentence"]) == (good, True), finding
+    shown = orchestra("settings", "--json", "--data-dir", str(tmp_path), **variables)
+    assert chosen.s3_bucket in shown.stdout
+    assert chosen.s3_secret_key not in shown.stdout
+    assert chosen.s3_access_key not in shown.stdout
 
 
 def test_doctor_says_how_to_mend_what_is_wrong(tmp_path: Path, taken_port: int) -> None:

@@ -5,6 +5,8 @@ from typing import ClassVar
 
 from orchestra.foundation.errors import Unavailable
 
+MOST_SAID = 500
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -15,9 +17,18 @@ class Place:
 
 
 class ObjectStoreFailed(Unavailable):
-    """The object storage cannot do this now."""
+    """The object storage cannot do this now.
+
+    `said` is what it has answered, for the log.
+    """
 
     code: ClassVar[str] = "object_storage"
+
+    def __init__(
+        self, message: str | None = None, *, retry_after: float | None = None, said: str = ""
+    ) -> None:
+        super().__init__(message, retry_after=retry_after)
+        self.said = said[:MOST_SAID]
 
 
 class ObjectMissing(ObjectStoreFailed):

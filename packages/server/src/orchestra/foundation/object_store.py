@@ -14,14 +14,11 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import obstore
-import structlog
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
 from orchestra.foundation.object_places import ObjectMissing, ObjectStoreFailed, Place
 from orchestra.foundation.settings import Settings
-
-log = structlog.get_logger(__name__)
 
 # S3 wants parts of at least 5 MiB, and at most 10,000 of them: enough for 80 GiB.
 PART_BYTES = 8 * 1024**2
@@ -156,14 +153,13 @@ class ObjectStore:
 
     @contextmanager
     def _translated(self, bucket: str, verb: str) -> Generator[None]:
-        """Raises what the storage means as ObjectStoreFailed, and says the rest in the log."""
+        """Raises what the storage means as ObjectStoreFailed."""
         try:
             yield
         except (BaseError, FileNotFoundError) as error:
             said = str(error)
-            log.warning("the object storage refused", bucket=bucket, verb=verb, error=said[:500])
             kind = ObjectMissing if _is_absence(error, said) else ObjectStoreFailed
-            raise kind(self._meaning(bucket, verb, said), retry_after=5) from error
+            raise kind(self._meaning(bucket, verb, said), retry_after=5, said=said) from error
 
     def _meaning(self, bucket: str, verb: str, said: str) -> str:
         code = _code(said)

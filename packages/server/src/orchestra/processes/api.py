@@ -12,6 +12,7 @@ from litestar import Litestar
 from litestar.types import ControllerRouterHandler
 
 import orchestra
+from orchestra.features import blobs
 from orchestra.features.agents import key_check
 from orchestra.features.agents import rest as agents_rest
 from orchestra.features.audit import rest as audit_rest
@@ -122,7 +123,7 @@ async def compose(settings: Settings, database: Database, bus: Bus) -> Api:
         task_snapshots=snapshot_source(database),
         live_snapshot=live.snapshot_source(database),
     )
-    state = health.Health(database, bus)
+    state = health.Health(database, bus, {"blobs": lambda: blobs.ping(settings)})
     parts: dict[str, Any] = {
         "database": database,
         "bus": bus,

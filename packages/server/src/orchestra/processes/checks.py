@@ -2,6 +2,7 @@
 mend it.
 """
 
+import asyncio
 import os
 import platform
 import re
@@ -15,7 +16,9 @@ from pathlib import Path
 from orchestra.engines import binaries, model, postgres
 from orchestra.engines.errors import EngineError
 from orchestra.engines.process import Command, check_port, run
+from orchestra.features import blobs
 from orchestra.foundation import clock
+from orchestra.foundation.object_places import ObjectStoreFailed
 from orchestra.foundation.settings import Settings
 from orchestra.processes import record
 from orchestra.processes.instance import LEAST_FREE_BYTES
@@ -24,6 +27,8 @@ OLDEST_PYTHON = (3, 11)
 WANTED_FILES = 4096
 # Files of the code are younger than this; a clock before it makes every certificate invalid.
 EARLIEST_YEAR = 2026
+# Of everything that the check of the object storage does together.
+BLOBS_SECONDS = 20.0
 VERSION = re.compile(r"\d+(?:\.\d+)+")
 
 
@@ -53,6 +58,7 @@ def run_all(settings: Settings) -> list[Finding]:
         _directory(settings),
         _space(settings),
         _database(settings),
+        _blobs(settings),
         *_ports(settings),
         _open_files(),
         _clock(),
@@ -129,6 +135,19 @@ def _database(settings: Settings) -> Finding:
         return Finding("database", good=False, sentence=error.message, fix="See above.")
     state = "exists" if directory.exists() else "will be created at the first start"
     return Finding("database", good=True, sentence=f"{directory} {state}")
+
+
+def _blobs(settings: Settings) -> Finding:
+    if settings.blob_store != "s3":
+        return Finding("blobs", good=True, sentence="new ones go into the database")
+    try:
+        asyncio.run(asyncio.wait_for(blobs.try_out(settings), BLOBS_SECONDS))
+    except (ObjectStoreFailed, TimeoutError) as error:
+        said = str(error) or f"S3 did not answer within {BLOBS_SECONDS:g} s."
+        return Finding("blobs", good=False, sentence=said, fix="See docs/how-to/large-inputs.md.")
+    where = settings.s3_endpoint or "AWS"
+    sentence = f"the bucket {settings.s3_bucket} at {where} can be written, read and deleted from"
+    return Finding("blobs", good=True, sentence=sentence)
 
 
 def _ports(settings: Settings) -> list[Finding]:

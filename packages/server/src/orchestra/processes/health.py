@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import nats.errors
@@ -28,32 +29,48 @@ Check = Callable[[], Awaitable[None]]
 
 
 class Readiness(NamedTuple):
-    """What each part answered: `ok`, or what is the matter with it."""
+    """What each part answered: `ok`, or what is the matter with it.
+
+    `others` are parts without which most of the work goes on.
+    """
 
     parts: Mapping[str, str]
+    others: Mapping[str, str] = MappingProxyType({})
 
     @property
     def is_ready(self) -> bool:
         return all(state == OK for state in self.parts.values())
 
     def to_json(self) -> dict[str, Any]:
-        return {"ready": self.is_ready, "parts": dict(self.parts)}
+        return {"ready": self.is_ready, "parts": {**self.parts, **self.others}}
 
 
 class Health:
-    """Asks every part that this process needs. `is_draining` takes it out of the gateway."""
+    """Asks every part that this process needs. `is_draining` takes it out of the gateway.
 
-    def __init__(self, database: Database, bus: Bus) -> None:
+    `others` are asked too, but a process without them stays in the gateway.
+    """
+
+    def __init__(
+        self, database: Database, bus: Bus, others: Mapping[str, Check] | None = None
+    ) -> None:
         self.is_draining = False
+        self._others = others or {}
         self._checks: dict[str, Check] = {
             "postgresql": database.ping,
             "nats": lambda: _check_streams(bus),
         }
 
     async def readiness(self) -> Readiness:
-        states = await asyncio.gather(*(_state(check) for check in self._checks.values()))
-        parts = dict(zip(self._checks, states, strict=True))
-        return Readiness({**parts, "process": "is stopping"} if self.is_draining else parts)
+        parts, others = await asyncio.gather(_states(self._checks), _states(self._others))
+        if self.is_draining:
+            parts["process"] = "is stopping"
+        return Readiness(parts, others)
+
+
+async def _states(checks: Mapping[str, Check]) -> dict[str, str]:
+    states = await asyncio.gather(*(_state(check) for check in checks.values()))
+    return dict(zip(checks, states, strict=True))
 
 
 async def _state(check: Check) -> str:

@@ -85,7 +85,8 @@ async def _parts(settings: Settings, blob: Blob, place: Place, span: Span) -> As
     digest = hashlib.sha256() if span == Span(0, blob.size) else None
     for start in range(span.start, span.end, READ_BYTES):
         end = min(start + READ_BYTES, span.end)
-        piece = await objects.read(place, start, end)
+        with stores.told(place):
+            piece = await objects.read(place, start, end)
         if digest is not None:
             digest.update(piece)
             if end == blob.size and digest.hexdigest() != blob.sha256:

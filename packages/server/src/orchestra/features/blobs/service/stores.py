@@ -4,14 +4,20 @@ What the settings say is for new blobs. An older one stays where its row says th
 """
 
 import functools
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import structlog
+
 from orchestra.features.blobs.types import UploadId
-from orchestra.foundation.object_places import Place
+from orchestra.foundation.object_places import ObjectStoreFailed, Place
 from orchestra.foundation.settings import Settings
 
 if TYPE_CHECKING:
     from orchestra.foundation.object_store import ObjectStore
+
+log = structlog.get_logger(__name__)
 
 S3 = "s3"
 # Beside the blobs; no upload has such a name.
@@ -34,6 +40,18 @@ def objects(settings: Settings) -> "ObjectStore":
     )
 
     return ObjectStore(S3Options.of(settings))
+
+
+@contextmanager
+def told(place: Place) -> Generator[None]:
+    """Tells in the log what the storage has said when it fails; its user is told what it means."""
+    try:
+        yield
+    except ObjectStoreFailed as error:
+        log.warning(
+            "the object storage failed", place=place, meaning=error.message, said=error.said
+        )
+        raise
 
 
 async def ping(settings: Settings) -> None:

@@ -82,7 +82,8 @@ class Storing:
     ) -> None:
         if place is not None:
             content = self._touching(upload_id, arriving)
-            await stores.objects(self._settings).put(place, content)
+            with stores.told(place):
+                await stores.objects(self._settings).put(place, content)
             return
         position = 0
         async for piece in arriving.chunks():
