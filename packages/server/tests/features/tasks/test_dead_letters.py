@@ -172,3 +172,35 @@ async def test_a_task_that_keeps_losing_its_agent_is_set_aside(world: Any, wire:
     done = await world.state(task.id, "failed")
     assert (done.error.code, done.attempt) == ("poison", 2)
     assert "lost 2 times" in done.error.message
+
+
+async def test_an_agent_that_was_only_away_does_not_count(world: Any, wire: Any) -> None:
+    plane = await world.plane(agent_grace_seconds=0.1, poison_attempts=2)
+    task = await world.submit("echo", 1, max_attempts=10)
+    async with wire(plane, name="traveller") as agent:
+        await agent.connect()
+        run = await agent.assigned()
+        for _ in range(3):
+            await agent.disconnect()
+            await world.state(task.id, "queued")
+            welcome = await agent.connect((run.task_id, run.epoch))
+            assert list(welcome.resumed) == []
+            run = await agent.assigned()
+        await agent.say(run, agent.result(1))
+        done = await world.state(task.id, "succeeded", "failed")
+    assert (done.state, done.attempt) == ("succeeded", 4)
+
+
+async def test_what_another_agent_had_cannot_be_forgiven(world: Any, wire: Any) -> None:
+    plane = await world.plane(agent_grace_seconds=0.1)
+    task = await world.submit("echo", 1, max_attempts=10)
+    async with wire(plane, name="victim") as agent:
+        await agent.connect()
+        run = await agent.assigned()
+        await agent.disconnect()
+    await world.state(task.id, "queued")
+    async with wire(plane, name="liar", capabilities=("other",)) as agent:
+        await agent.connect((run.task_id, run.epoch), ("no id", 1))
+    async with world.database.transaction() as tx:
+        lost = await tx.fetch_value("SELECT agents_lost FROM tasks WHERE id = $1", task.id)
+    assert lost == 1

@@ -20,3 +20,37 @@ async def agents_of(
         [epoch for _, epoch in leases],
     )
     return {TaskId(row["task_id"]): row["agent_id"] for row in rows}
+
+
+async def forgive(
+    tx: Transaction, agent_id: uuid.UUID, leases: Sequence[tuple[TaskId, int]], *, code: str
+) -> int:
+    """Leases that this agent was taken for lost with, and that count so no more; how many.
+
+    In two statements: what the lock was waited for is seen only by the next.
+    """
+    ids = [task_id for task_id, _ in leases]
+    await tx.execute(
+        "SELECT FROM tasks WHERE id = ANY($1::uuid[]) ORDER BY id FOR NO KEY UPDATE", ids
+    )
+    forgiven: int = await tx.fetch_value(
+        """
+        WITH away AS (
+            UPDATE task_attempts SET error = jsonb_set(error, '{code}', to_jsonb($4::text))
+            FROM unnest($1::uuid[], $2::bigint[]) AS given (task_id, epoch)
+            WHERE task_attempts.task_id = given.task_id AND task_attempts.epoch = given.epoch
+                AND agent_id = $3 AND outcome = 'lost' AND error ->> 'code' = 'agent_lost'
+            RETURNING task_attempts.task_id
+        ), counted AS (
+            UPDATE tasks SET agents_lost = agents_lost - back.count
+            FROM (SELECT task_id, count(*) AS count FROM away GROUP BY task_id) AS back
+            WHERE tasks.id = back.task_id
+        )
+        SELECT count(*) FROM away
+        """,
+        ids,
+        [epoch for _, epoch in leases],
+        agent_id,
+        code,
+    )
+    return forgiven

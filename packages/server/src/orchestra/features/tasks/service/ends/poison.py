@@ -1,4 +1,7 @@
-"""Sets a task aside that has cost several agents their lives: it would cost the next one, too."""
+"""Sets a task aside that has cost several agents their lives: it would cost the next one, too.
+
+Losses of agents that come back with the run are forgiven (`streams/returning.py`).
+"""
 
 from orchestra.features.tasks.repository.ending import Locked
 from orchestra.features.tasks.types import TaskProblem, TaskState

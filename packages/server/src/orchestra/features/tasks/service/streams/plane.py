@@ -34,6 +34,7 @@ from orchestra.features.tasks.service.streams.moving import check_free_elsewhere
 from orchestra.features.tasks.service.streams.probing import Prober
 from orchestra.features.tasks.service.streams.receiving import Receiver
 from orchestra.features.tasks.service.streams.resuming import kept_of
+from orchestra.features.tasks.service.streams.returning import forgive
 from orchestra.features.tasks.service.streams.run import Run
 from orchestra.features.tasks.service.streams.session import Session
 from orchestra.features.tasks.service.streams.submitters import Submitters
@@ -149,6 +150,7 @@ class Plane:
                     tx, agent_id, control_plane_id=self.id, instance_id=hello.instance_id
                 )
                 held = await leases.held_by(tx, agent_id)
+                await forgive(tx, agent_id, hello.running, held)
             slots = min(MAX_SLOTS, hello.slots or record.slots)
             agent = self.registry.connect(record, instance_id=hello.instance_id, slots=slots)
             try:
@@ -289,7 +291,8 @@ class Plane:
         self.runs[run.task_id] = run
         session = self.session_of(run)
         if session is None or session.is_closed:
-            return self._not_delivered(run, lost(run.task_id, run.epoch, "The agent had gone."))
+            gone = lost(run.task_id, run.epoch, "The agent had gone.", code="agent_gone")
+            return self._not_delivered(run, gone)
         try:
             message = assignment(
                 claim,
