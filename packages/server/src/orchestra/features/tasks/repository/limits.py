@@ -157,11 +157,6 @@ async def find(
     return [_to_limit(row) for row in rows]
 
 
-async def limited_queues(tx: Transaction) -> set[QueueName | None]:
-    """The queues with limits; None among them says that one holds for all."""
-    return {row["queue"] for row in await tx.fetch("SELECT DISTINCT queue FROM limits")}
-
-
 async def lock(tx: Transaction, queues: Sequence[QueueName]) -> dict[str, Limit]:
     """The limits of the queues by id. Whoever has them is alone in claiming under them."""
     rows = await tx.fetch(

@@ -9,17 +9,16 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from orchestra.features.agents import ConnectedAgent, Registry
-from orchestra.features.tasks.repository import balancing as repository
 from orchestra.features.tasks.repository.claiming import MAX_CLAIM
 from orchestra.features.tasks.service.dispatch.affinity import Ring
 from orchestra.features.tasks.types import Balancing, QueueName
 from orchestra.foundation import ids
-from orchestra.foundation.database import Transaction
 
 # Rings that are kept; beyond, all are made anew.
 MAX_RINGS = 1_000
 
 Owner = uuid.UUID | None
+_KNOWN = frozenset(Balancing)
 
 
 class Balancer:
@@ -31,9 +30,11 @@ class Balancer:
         self._served: dict[uuid.UUID, int] = {}
         self._rings: dict[tuple[QueueName, Owner], tuple[int, Ring]] = {}
 
-    async def read(self, tx: Transaction) -> None:
-        """Learns what queues go by."""
-        self.strategies = dict(await repository.strategies(tx))
+    def take(self, chosen: Mapping[QueueName, str]) -> None:
+        """What queues go by; what a newer version calls so goes as if nobody had chosen."""
+        self.strategies = {
+            queue: Balancing(name) for queue, name in chosen.items() if name in _KNOWN
+        }
 
     def strategy(self, queue: QueueName) -> Balancing:
         return self.strategies.get(queue, Balancing.LEAST_BUSY)

@@ -270,11 +270,11 @@ class Dispatcher:
             queue.pulling = None
 
     async def _sweep(self) -> float:
-        async with self._database.transaction() as tx:
-            waiting = {queue for queue, _ in await claiming.waiting_queues(tx)}
-            await self._limits.read(tx)
-            await self._balancer.read(tx)
-            blocked = await limited.blocked_queues(tx) if self._limits.any else []
+        situation = await claiming.situation(self._database)
+        waiting = situation.waiting
+        self._limits.take(situation.limited)
+        self._balancer.take(situation.balancing)
+        blocked = await limited.blocked_queues(self._database) if self._limits.any else []
         for name in waiting.union(blocked):
             if self._registry.serving(name):
                 self.wake(name)

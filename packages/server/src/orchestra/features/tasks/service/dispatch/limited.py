@@ -43,7 +43,7 @@ class LimitedQueues:
     """
 
     def __init__(self) -> None:
-        self._names: set[QueueName | None] = set()
+        self._names: frozenset[QueueName | None] = frozenset()
 
     @property
     def any(self) -> bool:
@@ -52,8 +52,9 @@ class LimitedQueues:
     def cover(self, queues: Sequence[QueueName]) -> bool:
         return None in self._names or not self._names.isdisjoint(queues)
 
-    async def read(self, tx: Transaction) -> None:
-        self._names = await limits.limited_queues(tx)
+    def take(self, names: frozenset[QueueName | None]) -> None:
+        """What the last look has found; None among them says that a limit holds for all."""
+        self._names = names
 
 
 class LimitedClaims:

@@ -12,7 +12,9 @@ from orchestra.foundation.messaging import Bus
 
 BATCH = 500
 # How late a task may be that became due sooner than anything known at the last look.
-LOOK_SECONDS = 0.25
+LOOK_SECONDS = 0.5
+# Something is due, but somebody else has it just now.
+LOCKED_SECONDS = 0.05
 TIDY_SECONDS = 5.0
 IDLE_DAYS = 1.0
 
@@ -25,11 +27,13 @@ class Delayed:
         self._bus = bus
 
     async def place_due(self) -> float:
+        wait = await fairness.seconds_to_next(self._database)
+        if wait is None or wait > 0:
+            return LOOK_SECONDS if wait is None else min(LOOK_SECONDS, wait)
         async with self._database.transaction() as tx:
             placed = await fairness.place_due(tx, limit=BATCH)
             tx.after_commit(lambda: announce_placed(self._bus, placed))
-            wait = 0.0 if len(placed) == BATCH else await fairness.seconds_to_next(tx)
-        return LOOK_SECONDS if wait is None else max(0.0, min(LOOK_SECONDS, wait))
+        return 0.0 if placed else LOCKED_SECONDS
 
     async def tidy(self) -> float:
         async with self._database.transaction() as tx:
