@@ -93,6 +93,23 @@ def replaced(**changes: Any) -> Change:
     return change
 
 
+def family(evidence: Evidence, **changes: Any) -> Evidence:
+    """The good run, whose first task is a parent with its two children, one of them changed."""
+    first, second = task(7, parent="task-0"), task(8, **{"parent": "task-0"} | changes)
+    return replaced(
+        tries=[answered(0, kind="parent"), *evidence.tries[1:]],
+        tasks=[*evidence.tasks, first, second],
+        attempts=[*evidence.attempts, attempt(7, 2), attempt(8, 2)],
+        effects=[*evidence.effects, effect(7, 2), effect(8, 2)],
+    )(evidence)
+
+
+def orphaned(evidence: Evidence) -> Evidence:
+    """A child of the family has left no effect."""
+    whole = family(evidence)
+    return replaced(effects=[item for item in whole.effects if item.task_id != "task-8"])(whole)
+
+
 def added(**more: Any) -> Change:
     def change(evidence: Evidence) -> Evidence:
         return replaced(**{name: [*getattr(evidence, name), item] for name, item in more.items()})(
@@ -112,6 +129,13 @@ PLANTED: list[tuple[str, str, Change]] = [
     ("I1", "is failed", replaced(tasks=[task(0, state="failed"), task(1, epoch=4), task(2)])),
     ("I1", "acknowledged as 2 tasks", added(tries=answered(2, task_id="task-0"))),
     ("I1", "has made 2 tasks", added(tasks=task(9, key="key-0"))),
+    ("I1", "1 of 2 children", lambda run: family(run, parent="task-1")),
+    ("I1", "1 of 0 children", lambda run: family(run, parent="task-1")),
+    ("I1", "child task-8 is failed lost", lambda run: family(
+        run, state="failed", error_code="lost"
+    )),
+    ("I1", "task-8 never ended", lambda run: family(run, state="waiting")),
+    ("I2", "child task-8 succeeded without", orphaned),
     ("I2", "under 2 keys", added(effects=effect(0, 2, key="another"))),
     ("I2", "was given to 2 tasks", added(effects=effect(2, 2, key="effect-0"))),
     ("I2", "2 times under epoch 2", added(effects=effect(0, 2))),
@@ -146,6 +170,7 @@ def test_a_planted_violation_is_found(invariant: str, words: str, plant: Change)
 
 
 EXCUSED: list[Change] = [
+    family,
     # An announced gap, and a snapshot, stand for what a reader has missed.
     replaced(
         seen=[
