@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from orchestra.features.events import Feeds
 from orchestra.features.events.service.feed import HANDOVER, Feed, FeedResponse
+from orchestra.features.events.service.readers import TaskReader
 from orchestra.features.events.service.sweep import STUCK_SECONDS, Sweep
 from orchestra.foundation import ids
 from orchestra.foundation.auth import SYSTEM, Credential
@@ -105,3 +106,55 @@ async def test_a_closing_process_says_so_and_waits_a_moment(bus: Bus, guard: Gua
     await feeds.close("restart")
     assert running.done()
     assert caller.got == b'event: closing\ndata: {"reason":"restart"}\n\n'
+
+
+class Deaf(Caller):
+    """Loses one cancellation, as `asyncio.wait_for` of Python 3.11 does now and then."""
+
+    async def send(self, message: Any) -> None:
+        try:
+            await super().send(message)
+        except asyncio.CancelledError:
+            self._takes = True
+
+
+async def test_a_drop_whose_cancellation_is_lost_in_writing_ends_the_feed(
+    feeds: Feeds, guard: Guard
+) -> None:
+    caller = Deaf(takes=False)
+    feed = await open_feed(feeds, caller)
+    running = guard.spawn("feed", feed.run(caller.receive, caller.send))
+    feed.reader.beat()
+    await asyncio.wait_for(caller.news.wait(), timeout=5)
+    feed.drop()
+    await asyncio.wait_for(running, timeout=5)
+    assert feeds.count == 0
+
+
+async def test_a_drop_whose_cancellation_is_lost_in_reading_comes_again_with_the_sweep(
+    feeds: Feeds, guard: Guard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caller = Caller()
+    feed = await open_feed(feeds, caller)
+    lost = asyncio.Event()
+    read = TaskReader.next
+
+    async def lose_one(reader: TaskReader) -> Any:
+        try:
+            return await read(reader)
+        except asyncio.CancelledError:
+            if lost.is_set():
+                raise
+            lost.set()
+        return await read(reader)
+
+    monkeypatch.setattr(TaskReader, "next", lose_one)
+    running = guard.spawn("feed", feed.run(caller.receive, caller.send))
+    sweep = Sweep(lambda: [feed], heartbeat_seconds=15, authenticator=None)
+    await asyncio.sleep(0)
+    feed.drop()
+    await asyncio.wait_for(lost.wait(), timeout=5)
+    assert not running.done()
+    sweep.look()
+    await asyncio.wait_for(running, timeout=5)
+    assert feeds.count == 0

@@ -74,7 +74,10 @@ class Feed:
         self.is_dropped = False
 
     def drop(self) -> None:
-        """Ends a feed whose other side takes nothing any more."""
+        """Ends a feed whose other side takes nothing any more.
+
+        Again at each sweep until it is over: a cancellation can be lost (see `Guard.stop`).
+        """
         self.is_dropped = True
         if self.task is not None:
             self.task.cancel()
@@ -84,10 +87,12 @@ class Feed:
         self.task = asyncio.current_task()
         self.owner.watch(self, receive)
         try:
-            while (chunk := await self.reader.next()) is not None:
+            while not self.is_dropped and (chunk := await self.reader.next()) is not None:
                 self.stuck_for, self.is_sending = 0, True
                 await send({"type": "http.response.body", "body": chunk.sse, "more_body": True})
                 self.is_sending, self.has_sent = False, True
+            if self.is_dropped:
+                return
             last = encoding.notice("closing", {"reason": self.reader.closing})
             body = last if self.reader.closing else b""
             self.stuck_for, self.is_sending = 0, True

@@ -47,7 +47,9 @@ class Sweep:
         """One second's worth of heartbeats and drops."""
         self._count += 1
         for feed in list(self._feeds()):
-            if feed.is_sending:
+            if feed.is_dropped:
+                feed.drop()
+            elif feed.is_sending:
                 feed.stuck_for += 1
                 if feed.stuck_for * SWEEP_SECONDS > STUCK_SECONDS:
                     feed.drop()
