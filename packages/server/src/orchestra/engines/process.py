@@ -135,12 +135,18 @@ def make_directory(path: Path, *, mode: int = 0o700) -> Path:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Replaces a file that only its owner may read, in one step."""
+    """Replaces a file that only its owner may read, in one step.
+
+    It is flushed before it gets its name: after a power cut there is the old one or the new one,
+    and never an empty one, with which an engine would not start.
+    """
     fresh = path.with_name(path.name + ".new")
     try:
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w") as file:
             file.write(text)
+            file.flush()
+            os.fsync(descriptor)
         fresh.replace(path)
     except OSError as error:
         raise unusable(path.parent, error) from error

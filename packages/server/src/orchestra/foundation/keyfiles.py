@@ -1,5 +1,6 @@
 """Small secret files that only their owner may read, made once however many processes start."""
 
+import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -27,9 +28,9 @@ def read_or_create(path: Path, make: Callable[[], bytes]) -> bytes:
         raise _unusable(path, error) from error
     fresh = _write_beside(path, make())
     try:
-        os.link(fresh, path)
-    except FileExistsError:
-        pass
+        with contextlib.suppress(FileExistsError):
+            os.link(fresh, path)
+        _flush_name(path)
     except OSError as error:
         raise _unusable(path, error) from error
     finally:
@@ -41,6 +42,7 @@ def replace(path: Path, content: bytes) -> None:
     """Writes the file anew in one step. Raises KeyFileUnusable."""
     try:
         _write_beside(path, content).replace(path)
+        _flush_name(path)
     except OSError as error:
         raise _unusable(path, error) from error
 
@@ -57,6 +59,15 @@ def _write_beside(path: Path, content: bytes) -> Path:
     except OSError as error:
         raise _unusable(path, error) from error
     return fresh
+
+
+def _flush_name(path: Path) -> None:
+    """Without it a power cut may take the file, and with a key all that is encrypted by it."""
+    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _unusable(path: Path, error: OSError) -> KeyFileUnusable:
