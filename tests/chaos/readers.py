@@ -33,7 +33,7 @@ class Reader:
     def read(self) -> None:
         while not self.is_done and not self.stopped.is_set():
             self.connection += 1
-            with suppress(httpx.TransportError):
+            with suppress(httpx.TransportError, OSError):  # or the disk with our key is away
                 self._read_once()
             self.stopped.wait(PAUSE_SECONDS)
 
