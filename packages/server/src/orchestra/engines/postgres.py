@@ -16,7 +16,7 @@ from orchestra.engines.binaries import POSTGRES_MAJOR, postgres_directory
 from orchestra.engines.errors import EngineError, OldDatabase
 from orchestra.engines.identity import Identity, unprivileged
 from orchestra.engines.process import Command, make_directory, run
-from orchestra.foundation import clock
+from orchestra.foundation import clock, keyfiles
 
 ROLE = DATABASE = "orchestra"
 # sockaddr_un has 108 bytes with the final zero; PostgreSQL adds a name to the directory.
@@ -214,3 +214,5 @@ def _create(server: Postgres) -> None:
     if server.directory.exists():
         server.directory.rmdir()
     fresh.rename(server.directory)
+    if server.durable:
+        keyfiles.flush_names(server.directory.parent)

@@ -30,7 +30,7 @@ def read_or_create(path: Path, make: Callable[[], bytes]) -> bytes:
     try:
         with contextlib.suppress(FileExistsError):
             os.link(fresh, path)
-        _flush_name(path)
+        flush_names(path.parent)
     except OSError as error:
         raise _unusable(path, error) from error
     finally:
@@ -42,9 +42,18 @@ def replace(path: Path, content: bytes) -> None:
     """Writes the file anew in one step. Raises KeyFileUnusable."""
     try:
         _write_beside(path, content).replace(path)
-        _flush_name(path)
+        flush_names(path.parent)
     except OSError as error:
         raise _unusable(path, error) from error
+
+
+def flush_names(directory: Path) -> None:
+    """Without it a power cut may take a file that was just made, whatever was flushed into it."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _write_beside(path: Path, content: bytes) -> Path:
@@ -59,15 +68,6 @@ def _write_beside(path: Path, content: bytes) -> Path:
     except OSError as error:
         raise _unusable(path, error) from error
     return fresh
-
-
-def _flush_name(path: Path) -> None:
-    """Without it a power cut may take the file, and with a key all that is encrypted by it."""
-    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _unusable(path: Path, error: OSError) -> KeyFileUnusable:
