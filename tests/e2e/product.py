@@ -98,11 +98,17 @@ class Product:
                 process.stdout.close()
 
     def kill_everything(self) -> None:
-        """A power cut of our own: every program at once, the supervisor first."""
+        """A power cut of our own: every program at once, the supervisor first.
+
+        One that has ended, as it may when it cannot write, has taken the others with it.
+        """
         process, self._process = self._process, None
         assert process is not None
         process.send_signal(signal.SIGSTOP)  # it starts nothing any more
-        below = psutil.Process(process.pid).children(recursive=True)
+        try:
+            below = psutil.Process(process.pid).children(recursive=True)
+        except psutil.NoSuchProcess:
+            below = []
         for each in (process, *below):
             with contextlib.suppress(psutil.NoSuchProcess):
                 each.kill()
