@@ -14,12 +14,15 @@ from typing import Any
 from orchestra_protocol import agent_pb2 as pb
 
 from orchestra_sdk import _values
+from orchestra_sdk._blobs import Blobs, SyncBlobs
 from orchestra_sdk._bridge import Bridge, ThreadBridge
 from orchestra_sdk._durable import Durable, PlainDurable
 from orchestra_sdk._errors import TaskCancelled
+from orchestra_sdk._http import Address
 from orchestra_sdk._outbox import Outbox
 from orchestra_sdk._run import Run
 from orchestra_sdk._steps import Steps
+from orchestra_sdk._target import Target
 from orchestra_sdk._waits import LoopBridge
 
 _PIECE = 16 * 1024  # characters; a longer text is sent as several events, to fit any message limit
@@ -34,6 +37,7 @@ class Limits:
 
     model_base_url: Callable[[], str]
     max_message_bytes: Callable[[], int]
+    target: Callable[[], Target]
 
 
 class _TaskView:
@@ -107,6 +111,15 @@ class _TaskView:
         return self._run.run_token
 
     @property
+    def _door(self) -> Address:
+        """Where the instance is over HTTP: beside the model API."""
+        return Address(
+            base_url=lambda: self.model_base_url.removesuffix("/v1"),
+            token=lambda: self.run_token,
+            target=self._limits.target,
+        )
+
+    @property
     def cancelled(self) -> bool:
         """Whether the handler should stop."""
         return self._run.cancelled
@@ -137,6 +150,11 @@ class Context(_TaskView, Durable):
 
     _bridge = LoopBridge
 
+    @cached_property
+    def blobs(self) -> Blobs:
+        """Values too large for an input or a result: `{"$blob": …}` refers to one."""
+        return Blobs(self._door)
+
     async def emit(self, text: str) -> None:
         """Send a piece of the answer; waits while the server is behind."""
         for event in _tokens(text):
@@ -165,6 +183,11 @@ class SyncContext(_TaskView, PlainDurable):
     """The task as a plain function sees it."""
 
     _bridge = ThreadBridge
+
+    @cached_property
+    def blobs(self) -> SyncBlobs:
+        """Like `Context.blobs`, without `await`."""
+        return SyncBlobs(self._door)
 
     def emit(self, text: str) -> None:
         """Send a piece of the answer; waits while the server is behind.

@@ -10,7 +10,8 @@ AgentError
 └── TaskError          raised by a handler: the task failed
     ├── InvalidInput   the input does not fit the handler's annotation
     ├── ChildFailed    a child task ended without a result
-    └── ApprovalExpired  nobody answered in time
+    ├── ApprovalExpired  nobody answered in time
+    └── BlobError      a large value was not stored or fetched
 
 TaskCancelled stands apart: like `asyncio.CancelledError`, which it is, `except Exception` must not
 swallow it. So does Suspended, which is private: no handler should ever catch it.
@@ -83,6 +84,10 @@ class ApprovalExpired(TaskError):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, code="approval_expired")
+
+
+class BlobError(TaskError):
+    """A blob could not be stored or fetched; `code` is the server's where it has refused."""
 
 
 class Suspended(BaseException):

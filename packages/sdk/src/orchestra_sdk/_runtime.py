@@ -158,6 +158,7 @@ class Runtime:
                 max_message_bytes=lambda: (
                     self._registered.max_message_bytes or _DEFAULT_MESSAGE_BYTES
                 ),
+                target=self._find_target,
             ),
         )
 
@@ -174,11 +175,15 @@ class Runtime:
         )
         return Connection(
             parts,
-            find_target=lambda: _target.find(
-                name=options.registration.name,
-                url=options.url,
-                key=options.key,
-                ca_file=options.ca_file,
-            ),
+            find_target=self._find_target,
             on_fatal=self._failed,
+        )
+
+    def _find_target(self) -> _target.Target:
+        options = self._options
+        return _target.find(
+            name=options.registration.name,
+            url=options.url,
+            key=options.key,
+            ca_file=options.ca_file,
         )

@@ -11,6 +11,7 @@ from orchestra_protocol.agent_pb2_grpc import add_ModernAgentServiceServicer_to_
 
 from orchestra_sdk import _clock, _values, _wire
 from orchestra_sdk.testing._agents import ConnectedAgent, Registry
+from orchestra_sdk.testing._blob_store import BlobStore
 from orchestra_sdk.testing._dispatch import Dispatch
 from orchestra_sdk.testing._servicer import Servicer, Stream
 from orchestra_sdk.testing._task import SubmittedTask
@@ -25,6 +26,8 @@ class ControlPlane:
     Faults: `acknowledging = False` loses acknowledgements, `replying = False` the answers to steps,
     children, questions and waits, `delay_seconds` holds messages back,
     `denying = True` refuses the key, `drop_streams()` and `restart()` break connections.
+
+    `blobs` are what `ctx.blobs` stores and fetches, unless `model_base_url` leads elsewhere.
     """
 
     def __init__(
@@ -45,6 +48,7 @@ class ControlPlane:
         self.denying = False
         self.denied = 0  # how many calls were refused
         self.delay_seconds = 0.0
+        self.blobs = BlobStore()
         self.registry = Registry()
         self._dispatch = Dispatch(self.registry)
         self._server: grpc.Server | None = None
@@ -92,6 +96,7 @@ class ControlPlane:
         add_ModernAgentServiceServicer_to_server(self._servicer, self._server)
         self._port = self._server.add_insecure_port(f"127.0.0.1:{self._port}")
         self._server.start()
+        self.blobs.start()
 
     async def stop(self) -> None:
         """Break every connection and stop listening; tasks are remembered."""
@@ -100,6 +105,7 @@ class ControlPlane:
         self._servicer.stopping.set()
         stopped = self._server.stop(grace=None)
         await asyncio.to_thread(stopped.wait, WAIT_SECONDS)
+        await asyncio.to_thread(self.blobs.stop)
         self._server = self._servicer = None
 
     async def restart(self) -> None:
@@ -193,7 +199,7 @@ class ControlPlane:
             heartbeat_interval_seconds=self.heartbeat_seconds,
             lease_seconds=self.lease_seconds,
             max_message_bytes=self.max_message_bytes,
-            model_base_url=self.model_base_url,
+            model_base_url=self.model_base_url or f"{self.blobs.url}/v1",
         )
 
     def beat(self, beat: pb.HeartbeatMessage) -> None:
