@@ -752,7 +752,9 @@ class Assignment(_message.Message):
 
     @_builtins.property
     def steps(self) -> _containers.RepeatedCompositeFieldContainer[Global___Step]:
-        """what earlier leases of the task have done for good; it is not done again"""
+        """What earlier leases of the task have done for good; it is not done again. Every effect, and of children, questions
+        and timers as many as fit: a run that asks for one of the others again gets it with Resumed.
+        """
 
     def __init__(
         self,
@@ -1178,7 +1180,9 @@ Global___Suspended: _TypeAlias = Suspended  # noqa: Y015
 
 @_typing.final
 class Resumed(_message.Message):
-    """What the run would wait for is there already: it keeps its slot and goes on."""
+    """What the run would wait for is there already: it keeps its slot and goes on. As many outcomes as fit into a message;
+    who misses some asks again, for those.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
-from orchestra_sdk import Agent, ChildFailed
+from orchestra_sdk import Agent, ChildFailed, TaskError
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 
@@ -139,3 +139,82 @@ async def test_who_waits_for_room_in_vain_is_told_which_queue_is_full(
     assert done.error.code == "queue_full"
     assert "no room for the child 'child' in 2 tries" in done.error.message
     assert "queue elsewhere" in done.error.message
+
+
+LARGE = "x" * 10_000  # of which few fit into a message of 64 KiB
+
+
+async def test_results_of_children_arrive_in_as_many_messages_as_they_need(world: Any) -> None:
+    agent = Agent("pieces", slots=8)
+
+    @agent.task("parent")
+    async def parent(ctx: Any, _: Any) -> list[int]:
+        found = await ctx.gather(*(ctx.call("child", number) for number in range(20)))
+        await ctx.sleep(0.1)  # the next lease has to be told of all of them again
+        return [len(text) for text in found]
+
+    @agent.task("child")
+    def child(ctx: Any, number: int) -> str:
+        return LARGE + "y" * number
+
+    await world.worker()
+    plane = await world.plane(max_grpc_message_bytes=65_536)
+    async with world.sdk(agent, plane.address):
+        task = await world.submit("parent", None)
+        done = await world.state(task.id, "succeeded", "failed", seconds=30)
+    assert done.state == "succeeded", done.error
+    assert done.result == [len(LARGE) + number for number in range(20)]
+    assert done.attempt == 1
+
+
+async def test_steps_are_refused_before_no_lease_could_be_told_of_them(world: Any) -> None:
+    agent, effects = Agent("hoarder", slots=1), Counter[str]()
+
+    @agent.task("hoard")
+    async def hoard(ctx: Any, given: str) -> Any:
+        refused, pages = "", 0
+        for number in range(10):
+            try:
+                await ctx.step(f"page-{number}", lambda number=number: effect(f"page-{number}"))
+            except TaskError as error:
+                refused = f"{error.code}: {error.message}"
+                break
+            pages += 1
+        await ctx.sleep(0.1)  # what was kept is all that a lease can be told
+        return {"pages": pages, "refused": refused}
+
+    def effect(name: str) -> str:
+        effects[name] += 1
+        return LARGE
+
+    await world.worker()
+    plane = await world.plane(max_grpc_message_bytes=65_536)
+    async with world.sdk(agent, plane.address):
+        task = await world.submit("hoard", LARGE)
+        done = await world.state(task.id, "succeeded", "failed", seconds=30)
+    assert done.state == "succeeded", done.error
+    assert done.result["pages"] == 4
+    assert done.result["refused"].startswith("steps_too_large: The input and the steps")
+    kept = [effects[f"page-{number}"] for number in range(4)]
+    assert (kept, done.attempt) == ([1] * 4, 1)
+
+
+async def test_a_control_plane_that_takes_a_run_over_knows_how_much_it_has_kept(
+    world: Any, wire: Any
+) -> None:
+    first = await world.plane(max_grpc_message_bytes=65_536)
+    async with wire(first) as agent:
+        await agent.connect()
+        await world.submit("echo", LARGE)
+        run = await agent.assigned()
+        for number in range(4):
+            assert (await agent.ask_for(run, agent.save(f"{number}", LARGE))).HasField("saved")
+        await first.kill()
+        plane = await world.plane(max_grpc_message_bytes=65_536)
+        agent.address = plane.address
+        async with agent:
+            await agent.connect((run.task_id, run.epoch))
+            refused = (await agent.ask_for(run, agent.save("4", LARGE))).refused
+            assert (refused.code, refused.retryable) == ("steps_too_large", False)
+            again = await agent.ask_for(run, agent.save("3", LARGE))
+            assert again.HasField("saved"), "what is kept is kept"

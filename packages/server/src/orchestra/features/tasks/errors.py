@@ -78,6 +78,18 @@ class TooMany(Conflict):
     code: ClassVar[str] = "too_many_steps"
 
 
+class StepsTooLarge(TooLarge):
+    """What the steps of the task return is more, together, than a later run could be told."""
+
+    code: ClassVar[str] = "steps_too_large"
+
+
+class OutcomeTooLarge(TooLarge):
+    """An outcome that the task waits for does not fit into a message to its agent."""
+
+    code: ClassVar[str] = "outcome_too_large"
+
+
 class TooDeep(Conflict):
     """The tree of tasks is as deep as it may be."""
 

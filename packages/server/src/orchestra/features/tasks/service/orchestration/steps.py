@@ -5,7 +5,14 @@ from collections.abc import Mapping, Sequence
 import msgspec
 from orchestra_protocol import agent_pb2 as pb
 
-from orchestra.features.tasks.errors import BadCommand, NameTaken, TooMany
+from orchestra.features.tasks.errors import (
+    BadCommand,
+    NameTaken,
+    OutcomeTooLarge,
+    StepsTooLarge,
+    TooMany,
+)
+from orchestra.features.tasks.repository import reading
 from orchestra.features.tasks.repository import steps as repository
 from orchestra.features.tasks.repository.claiming import Claim
 from orchestra.features.tasks.repository.steps import Save
@@ -17,6 +24,10 @@ from orchestra.foundation.errors import OrchestraError
 from orchestra.foundation.settings import Settings
 
 LONGEST_NAME = 200
+# What a message of the stream needs around its payload, and an assignment besides input and steps.
+ENVELOPE_BYTES = 4 * 1024
+# Of a step around its name and output, and of the list it is in.
+STEP_BYTES = 24
 # Of the first lease: submit 1, claim 2. Later ones may find steps.
 FIRST_CLAIM = 2
 _KINDS = {
@@ -84,6 +95,71 @@ async def of_claims(database: Database, claims: Sequence[Claim]) -> Mapping[Task
 def to_wire(steps: Sequence[Step]) -> list[pb.Step]:
     """Settled steps as an agent gets them."""
     return [_to_wire(step) for step in steps]
+
+
+def must_be_told(step: Step) -> bool:
+    """An effect that a run is not told of would be done again; the rest it can ask for."""
+    return step.kind is StepKind.EFFECT
+
+
+def fitting(steps: Sequence[Step], room: int) -> list[pb.Step]:
+    """The first of the steps, as many as `room` bytes hold."""
+    fit: list[pb.Step] = []
+    for step in steps:
+        wire = _to_wire(step)
+        room -= wire.ByteSize() + STEP_BYTES
+        if room < 0:
+            break
+        fit.append(wire)
+    return fit
+
+
+def resumed(there: Sequence[Step], settings: Settings) -> pb.Resumed:
+    """As many of the outcomes as a message holds: the agent asks again for those it misses.
+
+    Raises OutcomeTooLarge for one that is larger than a message.
+    """
+    room = settings.max_grpc_message_bytes - ENVELOPE_BYTES
+    fit = fitting(there, room)
+    if there and not fit:
+        size = _to_wire(there[0]).ByteSize()
+        raise OutcomeTooLarge(
+            f"The outcome of {there[0].name!r} has {size} bytes on the stream; {room} are possible."
+        )
+    return pb.Resumed(steps=fit)
+
+
+async def check_size(
+    database: Database, settings: Settings, task_id: TaskId, command: pb.SaveStep, carried: int
+) -> int:
+    """What later leases have to be told with this effect, too, in bytes.
+
+    `carried` is what they have to be told already, or more than that: where it seems too much, the
+    database is asked. Raises StepsTooLarge.
+    """
+    size = len(command.name) * 4 + command.output.ByteSize() + STEP_BYTES
+    most = settings.max_grpc_message_bytes - 2 * ENVELOPE_BYTES
+    if carried + size <= most:
+        return carried + size
+    async with database.transaction() as tx:
+        task = await reading.get(tx, task_id)
+        effects = [
+            step
+            for step in (await repository.settled(tx, [task_id])).get(task_id, [])
+            if must_be_told(step)
+        ]
+    message = pb.Assignment(steps=to_wire(effects))
+    to_value(task.input if task else None, message.input)
+    carried = message.ByteSize()
+    if command.name in {step.name for step in effects}:  # it comes again
+        return carried
+    if carried + size > most:
+        raise StepsTooLarge(
+            f"The input and the steps of the task have {carried} bytes on the stream; with "
+            f"{command.name!r} they would have {carried + size}, and {most} are possible. Put what "
+            "is large into a blob, and its address into the step."
+        )
+    return carried + size
 
 
 def _to_wire(step: Step) -> pb.Step:

@@ -11,13 +11,15 @@ from orchestra.features.events import TaskEvent
 from orchestra.features.tasks.events import Subject, status_event
 from orchestra.features.tasks.repository.claiming import Claim
 from orchestra.features.tasks.repository.leases import Held
-from orchestra.features.tasks.service.orchestration.steps import to_wire
+from orchestra.features.tasks.service.orchestration.steps import (
+    ENVELOPE_BYTES,
+    fitting,
+    must_be_told,
+    to_wire,
+)
 from orchestra.features.tasks.service.values import to_value
 from orchestra.features.tasks.types import Life, Step, TaskState
 from orchestra.foundation import clock
-
-# What a message of the stream needs around the assignment.
-ENVELOPE_BYTES = 4 * 1024
 
 
 class Undeliverable(ValueError):
@@ -29,8 +31,9 @@ def assignment(
 ) -> pb.Assignment:
     """The task as the agent sees it. Its idempotency key is the same for every attempt.
 
-    `steps` are what it has done already. Raises Undeliverable for an input that does not fit a
-    Value, or for all of it a message of `largest` bytes.
+    `steps` are what it has done already: all effects, and what it has waited for as far as there is
+    room. Raises Undeliverable for an input that does not fit a Value, or for input and effects that
+    do not fit into a message of `largest` bytes.
     """
     message = pb.Assignment(
         capability=claim.capability,
@@ -43,16 +46,18 @@ def assignment(
     )
     try:
         to_value(claim.input, message.input)
-        message.steps.extend(to_wire(steps))
+        message.steps.extend(to_wire([step for step in steps if must_be_told(step)]))
     except (ValueError, OverflowError, TypeError) as error:
         raise Undeliverable(f"The input cannot be sent: {error}") from error
     deadline = Timestamp()
     run_ends = clock.now() + timedelta(seconds=claim.run_timeout_seconds)
     deadline.FromDatetime(min(run_ends, claim.deadline or run_ends))
     message.deadline.CopyFrom(deadline)
-    if (size := message.ByteSize()) > largest - ENVELOPE_BYTES:
+    size = message.ByteSize()
+    if (room := largest - ENVELOPE_BYTES - size) < 0:
         said = f"The task and its steps have {size} bytes on the stream; {largest} are possible."
         raise Undeliverable(said)
+    message.steps.extend(fitting([step for step in steps if not must_be_told(step)], room))
     return message
 
 

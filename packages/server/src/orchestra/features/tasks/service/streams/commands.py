@@ -140,8 +140,7 @@ class Commander:
             session = self._session_of(run)
             try:
                 order = _order(run, command, by=session.actor if session else SYSTEM)
-                if command.WhichOneof("command") == "spawn":
-                    await self._room.look()
+                await self._look(run, command)
                 return await self._orders.submit(order)
             except QueueFull as error:
                 return refusal(error)
@@ -157,6 +156,16 @@ class Commander:
                 return refusal(BadCommand("The database cannot store this."))
             await asyncio.sleep(RETRY_SECONDS)
         return None
+
+    async def _look(self, run: Run, command: pb.Command) -> None:
+        """What has to be known before the transaction; raises StepsTooLarge."""
+        if command.HasField("spawn"):
+            await self._room.look()
+        elif command.HasField("save_step"):
+            step, carried = command.save_step, run.carried
+            run.carried = await steps.check_size(
+                self._database, self._settings, run.task_id, step, carried
+            )
 
     async def _obey_batch(self, orders: Sequence[Order]) -> list[pb.Reply | Exception]:
         async with self._database.transaction() as tx:
@@ -247,7 +256,7 @@ class _Batch:
         there = await suspend(tx, self.outbox, self.bus, self.settings, leave)
         if there is None:
             return pb.Reply(suspended=pb.Suspended())
-        return pb.Reply(resumed=pb.Resumed(steps=steps.to_wire(there)))
+        return pb.Reply(resumed=steps.resumed(there, self.settings))
 
     async def _save_alone(self, order: Order) -> pb.Reply:
         outcome = (await self._save({0: order}))[0]

@@ -307,6 +307,7 @@ class Plane:
                 task_id=run.task_id, epoch=run.epoch, trigger=Trigger.GIVE_UP, problem=problem
             )
             return self._not_delivered(run, ending)
+        run.carried = message.ByteSize()
         run.claimed = Claimed(subject_of(claim), life_of(claim))
         run.announce(events.status_event(run.claimed.subject, run.claimed.life))
         session.assign(run, message, priority=pb.TaskPriority.ValueType(claim.priority))

@@ -1,6 +1,7 @@
 """A run as the control plane holds it: what its agent has said, and what is kept of that."""
 
 import asyncio
+import sys
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -49,6 +50,7 @@ class Run:
         "agent_id",
         "agent_name",
         "attempt",
+        "carried",
         "claimed",
         "credential_at",
         "epoch",
@@ -93,6 +95,8 @@ class Run:
         self._text: list[str] = []
         self._text_size = 0
         self.final: pb.AgentEvent | None = None
+        # What every lease of its task has to be told, in bytes, or more than that.
+        self.carried = sys.maxsize
         self.claimed: Claimed | None = None  # if this control plane has claimed it
         self.orphaned_at: float | None = None  # since when its agent has no stream here
         self.grace_seconds = 0.0
