@@ -274,6 +274,7 @@ def test_a_large_file_goes_to_an_agent_and_comes_back(product: Product, reader: 
     fetch = f"orchestra blob get {result['turned']['$blob']} -o turned.bin"
     _type(Block(None, "bash", fetch, None), product, reader)
     assert (reader / "turned.bin").read_bytes()[::-1] == (reader / "large.bin").read_bytes()
+    assert "text/plain" in _type(told["blob-life"], product, reader)
 
 
 def test_every_named_snippet_is_typed_by_a_test() -> None:
