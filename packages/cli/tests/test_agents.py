@@ -58,3 +58,11 @@ def test_quarantine_says_why(api: Api, run: Run) -> None:
     assert ran.code == 0, ran.err
     (sent,) = api.sent("POST", f"/api/agents/{ID}/quarantine")
     assert sent.body == {"reason": "odd answers", "seconds": 60}
+
+
+def test_an_agent_is_shared_and_unshared(api: Api, run: Run) -> None:
+    api.on("GET", "/api/agents", page(agent()), page(agent()))
+    for what in ("share", "unshare"):
+        api.on("POST", f"/api/agents/{ID}/{what}", Answer(body=agent()))
+        assert run("agents", what, "worker").code == 0
+        assert len(api.sent("POST", f"/api/agents/{ID}/{what}")) == 1

@@ -101,6 +101,18 @@ def release(session: Session, agent: AgentName) -> None:
     _report(session, [_decide(session, _find(session, agent), "release")])
 
 
+@command(app, "share")
+def share(session: Session, agent: AgentName) -> None:
+    """Let an agent work for everybody; only administrators may decide that."""
+    _report(session, [_decide(session, _find(session, agent), "share")])
+
+
+@command(app, "unshare")
+def unshare(session: Session, agent: AgentName) -> None:
+    """Let an agent work for its owner alone."""
+    _report(session, [_decide(session, _find(session, agent), "unshare")])
+
+
 @command(app, "forget")
 def forget(
     session: Session,

@@ -139,6 +139,24 @@ async def release_agent(
         return await standing.release(tx, bus, actor, agent_id)
 
 
+@post("/api/agents/{agent_id:uuid}/share", opt=DECIDE, status_code=200, tags=["agents"])
+async def share_agent(
+    actor: ActorArg, database: DatabaseArg, bus: BusArg, agent_id: FromPath[uuid.UUID]
+) -> Agent:
+    """The agent works for everybody from now on; only an administrator may decide that."""
+    async with database.transaction() as tx:
+        return await standing.share(tx, bus, actor, agent_id)
+
+
+@post("/api/agents/{agent_id:uuid}/unshare", opt=DECIDE, status_code=200, tags=["agents"])
+async def unshare_agent(
+    actor: ActorArg, database: DatabaseArg, bus: BusArg, agent_id: FromPath[uuid.UUID]
+) -> Agent:
+    """The agent gets only its owner's tasks from now on."""
+    async with database.transaction() as tx:
+        return await standing.unshare(tx, bus, actor, agent_id)
+
+
 @post("/api/agents/enrolments", opt=policy(require(Permission.AGENTS_CONNECT)), tags=["agents"])
 async def create_enrolment(
     actor: ActorArg,
@@ -195,6 +213,8 @@ routes: list[ControllerRouterHandler] = [
     resume_agent,
     quarantine_agent,
     release_agent,
+    share_agent,
+    unshare_agent,
     create_enrolment,
     enrol,
 ]

@@ -92,6 +92,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     drain: Drain | None = None
     quarantine: Quarantine | None = None
     is_blamed: bool = False  # it has failed since it last did a task well
+    shared: bool | None = None  # works for everybody, or its owner alone; None: as it registered
 
 
 class Probe(msgspec.Struct, frozen=True, kw_only=True):

@@ -34,8 +34,9 @@ INSERT INTO agents (id, name, owner_id, shared, capabilities, capability_details
     slots, restorable, created_at, updated_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, now(), now())
 ON CONFLICT (owner_id, name) DO UPDATE SET
-    shared = excluded.shared, capabilities = excluded.capabilities,
-    capability_details = excluded.capability_details, labels = excluded.labels,
+    shared = coalesce(agents.shared_by_decision, excluded.shared),
+    capabilities = excluded.capabilities, capability_details = excluded.capability_details,
+    labels = excluded.labels,
     version = excluded.version, slots = excluded.slots, restorable = excluded.restorable,
     -- Another version is another program: what the former one has failed at does not count.
     blamed = CASE WHEN agents.version = excluded.version THEN agents.blamed ELSE '{{}}' END,

@@ -1,4 +1,4 @@
-"""SQL of what agents may do now: drained, in quarantine, blamed for failures.
+"""SQL of what agents may do now: drained, in quarantine, blamed for failures, shared.
 
 Who locks several agents does so in the order of their ids.
 """
@@ -14,7 +14,8 @@ from orchestra.foundation.database import Row, Transaction, without_nul
 
 _STANDING = """
     id, drained_at, drained_by, drain_reason, quarantined_at, quarantine_until, quarantined_by,
-    quarantine_reason, quarantine_round, blamed <> '{}' AS is_blamed"""
+    quarantine_reason, quarantine_round, blamed <> '{}' AS is_blamed,
+    shared_by_decision"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +42,8 @@ async def standings(tx: Transaction, control_plane_id: str) -> dict[AgentId, Sta
         f"""
         SELECT {_STANDING} FROM agents
         WHERE control_plane_id = $1
-            AND (drained_at IS NOT NULL OR quarantined_at IS NOT NULL OR blamed <> '{{}}')
+            AND (drained_at IS NOT NULL OR quarantined_at IS NOT NULL OR blamed <> '{{}}'
+                OR shared_by_decision IS NOT NULL)
         """,
         control_plane_id,
     )
@@ -64,6 +66,13 @@ async def resume(tx: Transaction, agent_id: uuid.UUID) -> bool:
             "UPDATE agents SET drained_at = NULL WHERE id = $1 AND drained_at IS NOT NULL", agent_id
         )
         > 0
+    )
+
+
+async def share(tx: Transaction, agent_id: uuid.UUID, *, shared: bool) -> None:
+    """It works for everybody, or for its owner alone, whatever it registers with."""
+    await tx.execute(
+        "UPDATE agents SET shared = $2, shared_by_decision = $2 WHERE id = $1", agent_id, shared
     )
 
 
@@ -153,5 +162,8 @@ async def did_well(tx: Transaction, ids: Sequence[uuid.UUID]) -> list[AgentId]:
 
 def _to_standing(row: Row) -> Standing:
     return Standing(
-        drain=to_drain(row), quarantine=to_quarantine(row), is_blamed=bool(row["is_blamed"])
+        drain=to_drain(row),
+        quarantine=to_quarantine(row),
+        is_blamed=bool(row["is_blamed"]),
+        shared=row["shared_by_decision"],
     )

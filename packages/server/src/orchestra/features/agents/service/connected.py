@@ -75,7 +75,8 @@ class ConnectedAgent:
     @property
     def shared(self) -> bool:
         """Whether it works for everybody, or for its owner alone."""
-        return self._record.shared
+        decided = self.standing.shared
+        return self._record.shared if decided is None else decided
 
     @property
     def restorable(self) -> bool:
@@ -252,6 +253,7 @@ class ConnectedAgent:
                 round_trip_seconds=self.round_trip,
             ),
             last_heartbeat=self.last_heartbeat,
+            shared=self.shared,
             drain=self.standing.drain,
             quarantine=self.standing.quarantine,
             health=self._health(),

@@ -21,8 +21,10 @@ MAX_CAPABILITIES, MAX_LABELS, MAX_SLOTS = 100, 32, 1_000
 async def register(tx: Transaction, actor: Actor, said: Registration) -> Agent:
     """Writes down what an agent says of itself.
 
-    An agent of an administrator serves everybody, another one only its owner: tasks carry what
-    people say. Raises InvalidInput naming the fields, Forbidden or KeyOfAnotherAgent.
+    An agent of an administrator serves everybody, another one only its owner, unless an
+    administrator has decided otherwise: tasks carry what people say.
+
+    Raises InvalidInput naming the fields, Forbidden or KeyOfAnotherAgent.
     """
     if not actor.may(Permission.AGENTS_CONNECT):
         raise Forbidden

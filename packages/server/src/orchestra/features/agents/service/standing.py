@@ -1,4 +1,4 @@
-"""What people decide about agents: drain and resume, quarantine and release.
+"""What people decide about agents: drain and resume, quarantine and release, share and unshare.
 
 The database keeps it, so that it holds across restarts of agents and control planes; the control
 plane that has the agent hears of it at once.
@@ -10,9 +10,9 @@ from orchestra.features import audit
 from orchestra.features.agents import events, repository
 from orchestra.features.agents.service.registration import managed, visible
 from orchestra.features.agents.types import Agent
-from orchestra.foundation.auth import Actor
+from orchestra.foundation.auth import Actor, Permission
 from orchestra.foundation.database import Transaction
-from orchestra.foundation.errors import FieldError, InvalidInput
+from orchestra.foundation.errors import FieldError, Forbidden, InvalidInput
 from orchestra.foundation.messaging import Bus
 
 MAX_REASON = 1_000
@@ -64,6 +64,25 @@ async def release(tx: Transaction, bus: Bus, actor: Actor, agent_id: uuid.UUID) 
     if not await repository.release(tx, agent_id):
         return agent
     return await _decided(tx, bus, actor, agent_id, "agent.released", "")
+
+
+async def share(tx: Transaction, bus: Bus, actor: Actor, agent_id: uuid.UUID) -> Agent:
+    """The agent works for everybody, also after it has registered again.
+
+    Only an administrator may vouch for it like this: tasks carry what people say.
+    """
+    await managed(tx, actor, agent_id)
+    if not actor.may(Permission.AGENTS_MANAGE):
+        raise Forbidden("Only an administrator may share an agent with everybody.")
+    await repository.share(tx, agent_id, shared=True)
+    return await _decided(tx, bus, actor, agent_id, "agent.shared", "")
+
+
+async def unshare(tx: Transaction, bus: Bus, actor: Actor, agent_id: uuid.UUID) -> Agent:
+    """The agent gets only its owner's tasks, and finishes what it has of others."""
+    await managed(tx, actor, agent_id)
+    await repository.share(tx, agent_id, shared=False)
+    return await _decided(tx, bus, actor, agent_id, "agent.unshared", "")
 
 
 async def _decided(
