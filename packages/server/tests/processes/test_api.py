@@ -329,7 +329,7 @@ async def test_blobs_without_their_storage_are_told_and_the_rest_goes_on(
     api = await api_process.compose(settings.with_values("test", **away, **keys), database, bus)
     state = await api.health.readiness()
     assert state.is_ready
-    assert "not answer" in state.to_json()["parts"]["blobs"]
+    assert "object storage fails" in state.to_json()["parts"]["blobs"]
     await api.stop()
 
 

@@ -159,26 +159,27 @@ class ObjectStore:
         except (BaseError, FileNotFoundError) as error:
             said = str(error)
             kind = ObjectMissing if _is_absence(error, said) else ObjectStoreFailed
-            raise kind(self._meaning(bucket, verb, said), retry_after=5, said=said) from error
+            raise kind(_meaning(bucket, verb, said), retry_after=5, said=said) from error
 
-    def _meaning(self, bucket: str, verb: str, said: str) -> str:
-        code = _code(said)
-        if code == "NoSuchBucket":
-            return f"The bucket {bucket} does not exist: create it, or correct s3_bucket."
-        if code in _BAD_KEY:
-            return f"S3 refuses our key ({code}): correct s3_access_key and s3_secret_key."
-        if code in _DENIED:
-            return f"Our key may not {verb} objects in the bucket {bucket} ({code})."
-        if code in _ELSEWHERE or "redirect" in said:
-            return f"The bucket {bucket} is in another region{_expected(said)}: correct s3_region."
-        if code == "RequestTimeTooSkewed":
-            return "The clock of this machine and that of S3 differ too much."
-        if code == "NoSuchKey":
-            return f"An object is missing in the bucket {bucket}."
-        if code is None:
-            where = self._options.endpoint or f"AWS ({self._options.region})"
-            return f"The object storage at {where} does not answer."
-        return f"The object storage cannot {verb} in the bucket {bucket} now ({code})."
+
+def _meaning(bucket: str, verb: str, said: str) -> str:
+    """What it is to whoever runs or uses the instance; where the storage is, is not for all."""
+    code = _code(said)
+    if code == "NoSuchBucket":
+        return f"The bucket {bucket} does not exist: create it, or correct s3_bucket."
+    if code in _BAD_KEY:
+        return f"S3 refuses our key ({code}): correct s3_access_key and s3_secret_key."
+    if code in _DENIED:
+        return f"Our key may not {verb} objects in the bucket {bucket} ({code})."
+    if code in _ELSEWHERE or "redirect" in said:
+        return f"The bucket {bucket} is in another region{_expected(said)}: correct s3_region."
+    if code == "RequestTimeTooSkewed":
+        return "The clock of this machine and that of S3 differ too much."
+    if code == "NoSuchKey":
+        return f"An object is missing in the bucket {bucket}."
+    if code is None:
+        return "The object storage does not answer."
+    return f"The object storage cannot {verb} in the bucket {bucket} now ({code})."
 
 
 def _is_absence(error: Exception, said: str) -> bool:

@@ -140,13 +140,15 @@ def _database(settings: Settings) -> Finding:
 def _blobs(settings: Settings) -> Finding:
     if settings.blob_store != "s3":
         return Finding("blobs", good=True, sentence="new ones go into the database")
+    where = f"the bucket {settings.s3_bucket} at {settings.s3_endpoint or 'AWS'}"
     try:
         asyncio.run(asyncio.wait_for(blobs.try_out(settings), BLOBS_SECONDS))
     except (ObjectStoreFailed, TimeoutError) as error:
-        said = str(error) or f"S3 did not answer within {BLOBS_SECONDS:g} s."
-        return Finding("blobs", good=False, sentence=said, fix="See docs/how-to/large-inputs.md.")
-    where = settings.s3_endpoint or "AWS"
-    sentence = f"the bucket {settings.s3_bucket} at {where} can be written, read and deleted from"
+        said = str(error) or f"It did not answer within {BLOBS_SECONDS:g} s."
+        sentence = f"{where} cannot be used. {said}"
+        fix = "See “Keep blobs in S3” in docs/how-to/large-inputs.md."
+        return Finding("blobs", good=False, sentence=sentence, fix=fix)
+    sentence = f"{where} can be written, read and deleted from"
     return Finding("blobs", good=True, sentence=sentence)
 
 

@@ -160,7 +160,7 @@ async def test_what_is_refused_or_breaks_off_leaves_nothing(world: Any, in_s3: S
         ({"s3_secret_key": "wrong"}, "refuses our key (SignatureDoesNotMatch)"),
         ({"s3_access_key": "UNKNOWN"}, "refuses our key (InvalidAccessKeyId)"),
         ({"s3_access_key": READ_ONLY_KEY}, "may not write objects in the bucket orchestra"),
-        ({"s3_endpoint": "http://127.0.0.1:1"}, "at http://127.0.0.1:1 does not answer"),
+        ({"s3_endpoint": "http://127.0.0.1:1"}, "object storage does not answer"),
     ],
 )
 async def test_what_is_wrong_is_said(

@@ -55,13 +55,21 @@ def told(place: Place) -> Generator[None]:
 
 
 async def ping(settings: Settings) -> None:
-    """Raises ObjectStoreFailed when blobs go to S3 and it does not answer, or refuses us."""
-    if settings.blob_store == S3:
+    """Raises ObjectStoreFailed when blobs go to S3 and it does not answer, or refuses us.
+
+    The answer is for everybody, so it says no more than that.
+    """
+    if settings.blob_store != S3:
+        return
+    try:
         await objects(settings).ping(_probe(settings))
+    except ObjectStoreFailed as error:
+        said = "the object storage fails: `orchestra doctor` says why"
+        raise ObjectStoreFailed(said, said=error.said) from error
 
 
 async def try_out(settings: Settings) -> None:
-    """The same, after an object was written, read and removed."""
+    """Writes, reads and removes an object; raises ObjectStoreFailed saying what is wrong."""
     if settings.blob_store == S3:
         await objects(settings).try_out(_probe(settings))
 
