@@ -106,3 +106,16 @@ def test_a_workflow_is_applied_from_a_file_and_run(api: Api, run: Run, tmp_path:
     api.on("GET", "/api/tasks/t1/events", Answer(frames=[frame("task.finished", end, "3:0")]))
     assert run("workflow", "run", "news", "--follow").out == '{"a": 1}\n'
     assert api.sent("POST", "/api/workflows/news/runs")[0].headers["idempotency-key"]
+
+
+def test_a_failed_run_is_replayed(api: Api, run: Run) -> None:
+    again = {"task_id": "t2", "name": "news", "version": 2, "state": "waiting"}
+    url = "/api/workflows/news/runs/t1/replay"
+    api.on("POST", url, Answer(202, body={**again, "replay_of": "t1", "kept": ["a"]}))
+    assert run("workflow", "replay", "news", "t1").out == "t2\n"
+    end = {"state": "succeeded", "result": 1, "error": None, "usage": None}
+    api.on("GET", "/api/tasks/t2/events", Answer(frames=[frame("task.finished", end, "3:0")]))
+    assert run("workflow", "replay", "news", "t1", "--follow").out == "1\n"
+    api.on("POST", url, Answer(409, body={"code": "task_state", "detail": "It has succeeded."}))
+    refused = run("workflow", "replay", "news", "t1")
+    assert (refused.code, "It has succeeded." in refused.err) == (1, True)

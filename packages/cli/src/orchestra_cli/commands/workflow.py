@@ -22,6 +22,7 @@ RUN_COLUMNS = {
 }
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The name of the workflow.")]
 Limit = Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")]
+Follow = Annotated[bool, typer.Option("--follow", help="Wait for the end, print the result.")]
 Version = Annotated[int | None, typer.Option(min=1, help="Not the newest, but this one.")]
 
 
@@ -68,9 +69,7 @@ def run(
         ),
     ] = "null",
     version: Version = None,
-    follow: Annotated[
-        bool, typer.Option("--follow", help="Wait for the end, print the result.")
-    ] = False,
+    follow: Follow = False,
     idempotency_key: Annotated[
         str | None, typer.Option(metavar="KEY", help="The same key starts the same run once.")
     ] = None,
@@ -79,6 +78,27 @@ def run(
     body: dict[str, Any] = {"input": read_json(given), "version": version}
     key = idempotency_key or ids.new_key()
     started = session.api.request("POST", f"{ROOT}/{name}/runs", body=body, idempotency_key=key)
+    _show(session, started, follow=follow)
+
+
+@command(app, "replay")
+def replay(
+    session: Session,
+    name: Name,
+    run_id: Annotated[
+        str, typer.Argument(metavar="RUN", help="The task of a run that has failed.")
+    ],
+    follow: Follow = False,
+) -> None:
+    """Take a run that failed or was cancelled on, with what its nodes have done.
+
+    Prints the id of the new run's task, or with --follow its result.
+    """
+    started = session.api.request("POST", f"{ROOT}/{name}/runs/{run_id}/replay")
+    _show(session, started, follow=follow)
+
+
+def _show(session: Session, started: Any, *, follow: bool) -> None:
     if follow:
         follow_to_end(session, started["task_id"])
     elif session.json:

@@ -28,6 +28,7 @@ from orchestra.features.providers import rest as providers_rest
 from orchestra.features.schedules import rest as schedules_rest
 from orchestra.features.tasks import Submitter, SystemMetrics, is_current_run, snapshot_source
 from orchestra.features.tasks import rest as tasks_rest
+from orchestra.features.workflows import rerun
 from orchestra.features.workflows import rest as workflows_rest
 from orchestra.foundation import telemetry, web
 from orchestra.foundation.database import Database
@@ -115,6 +116,7 @@ async def compose(settings: Settings, database: Database, bus: Bus) -> Api:
     )
     outbox = Outbox(bus, database)
     submitter = Submitter(database, bus, settings)
+    submitter.rerun = rerun(outbox, bus, settings)
     providers = await Providers.open(database, settings)
     feeds = Feeds(
         bus,

@@ -9,8 +9,10 @@ from orchestra.features.tasks.repository.reading import TaskFilter
 from orchestra.features.tasks.schemas import TaskRequest
 from orchestra.features.tasks.service.orchestration.cancelling import cancel
 from orchestra.features.tasks.service.orchestration.hosting import (
+    Again,
     conclude,
     host,
+    host_again,
     is_at_work,
     outcomes,
     start_children,
@@ -25,7 +27,7 @@ from orchestra.features.tasks.service.reading.reading import (
 )
 from orchestra.features.tasks.service.streams.plane import Plane
 from orchestra.features.tasks.service.streams.upkeep import Upkeep
-from orchestra.features.tasks.service.submitting.submit import Submitter
+from orchestra.features.tasks.service.submitting.submit import Rerun, Submitter
 from orchestra.features.tasks.service.submitting.validation import is_capability, prepare
 from orchestra.features.tasks.types import (
     NewChild,
@@ -41,14 +43,17 @@ from orchestra.features.tasks.types import (
 
 find_tasks, visible_task, check_task = find, visible, prepare
 host_task, conclude_task, outcomes_of_children = host, conclude, outcomes
+host_task_again = host_again
 
 __all__ = [
+    "Again",
     "FinishDelivery",
     "NewChild",
     "NewTask",
     "OnTaskFinished",
     "Plane",
     "Priority",
+    "Rerun",
     "Step",
     "Submitter",
     "SystemMetrics",
@@ -65,6 +70,7 @@ __all__ = [
     "conclude_task",
     "find_tasks",
     "host_task",
+    "host_task_again",
     "is_at_work",
     "is_capability",
     "is_current_run",

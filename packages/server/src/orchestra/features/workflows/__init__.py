@@ -4,6 +4,6 @@ A run is a task without an agent, and each of its nodes is a child of it: whoeve
 tree of tasks can look at a run, and stop it. This package must not know how a task gets its agent.
 """
 
-from orchestra.features.workflows.jobs import on_task_finished
+from orchestra.features.workflows.jobs import on_task_finished, rerun
 
-__all__ = ["on_task_finished"]
+__all__ = ["on_task_finished", "rerun"]

@@ -11,6 +11,12 @@ class WorkflowNotFound(NotFound):
     code: ClassVar[str] = "workflow_not_found"
 
 
+class RunNotFound(NotFound):
+    """There is no such run of this workflow."""
+
+    code: ClassVar[str] = "run_not_found"
+
+
 class BadWorkflow(InvalidInput):
     """The workflow cannot be run as it is declared."""
 

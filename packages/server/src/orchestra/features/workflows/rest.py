@@ -11,6 +11,7 @@ from litestar.types import ControllerRouterHandler
 from orchestra.features.events import Outbox
 from orchestra.features.workflows import repository
 from orchestra.features.workflows.schemas import (
+    RunReplayView,
     RunRequest,
     StartedView,
     WorkflowRequest,
@@ -97,6 +98,38 @@ async def run(
     return StartedView(task_id=task.id, name=name, version=workflow.version, state=task.state)
 
 
+@post(
+    f"{ROOT}/{{name:str}}/runs/{{task_id:uuid}}/replay",
+    opt=WRITE,
+    status_code=202,
+    tags=["workflows"],
+)
+async def replay(
+    actor: ActorArg,
+    database: DatabaseArg,
+    settings: SettingsArg,
+    bus: NamedDependency[Bus],
+    outbox: NamedDependency[Outbox],
+    name: FromPath[str],
+    task_id: FromPath[uuid.UUID],
+) -> RunReplayView:
+    """Takes a run that has failed or was cancelled on, as another run on the same version.
+
+    What its nodes have done is kept. The same run again gives the same replay.
+    """
+    runner = Runner(outbox, bus, settings)
+    async with database.transaction() as tx:
+        again, workflow = await runner.replay(tx, actor, task_id, name=name)
+    return RunReplayView(
+        task_id=again.task.id,
+        name=name,
+        version=workflow.version,
+        state=again.task.state,
+        replay_of=task_id,
+        kept=again.kept,
+    )
+
+
 @get(f"{ROOT}/{{name:str}}/runs", opt=READ, tags=["workflows"])
 async def list_runs(
     actor: ActorArg,
@@ -114,4 +147,11 @@ async def list_runs(
     return Page(items=[run_view(item) for item in found[:size]], next_cursor=more)
 
 
-routes: list[ControllerRouterHandler] = [declare, list_workflows, get_workflow, run, list_runs]
+routes: list[ControllerRouterHandler] = [
+    declare,
+    list_workflows,
+    get_workflow,
+    run,
+    replay,
+    list_runs,
+]

@@ -50,6 +50,13 @@ class StartedView(View):
     state: str
 
 
+class RunReplayView(StartedView):
+    """`kept` are the nodes whose results the new run has from the old one."""
+
+    replay_of: uuid.UUID
+    kept: list[str]
+
+
 class WorkflowRunView(View):
     task_id: uuid.UUID
     version: int

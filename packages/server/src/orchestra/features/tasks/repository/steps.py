@@ -76,6 +76,24 @@ async def begin_children(
     )
 
 
+async def copy(
+    tx: Transaction, task_id: TaskId, into: TaskId, epoch: int, names: Sequence[str]
+) -> None:
+    """Gives a new task those of the outcomes of another."""
+    await tx.execute(
+        """
+        INSERT INTO task_steps
+            (task_id, name, kind, output, error, child_id, epoch, created_at, settled_at)
+        SELECT $2, name, kind, output, error, child_id, $3, now(), now() FROM task_steps
+        WHERE task_id = $1 AND name = ANY($4::text[]) AND settled_at IS NOT NULL
+        """,
+        task_id,
+        into,
+        epoch,
+        [without_nul(name) for name in names],
+    )
+
+
 async def begin_question(
     tx: Transaction, task_id: TaskId, epoch: int, name: str, approval_id: uuid.UUID
 ) -> None:

@@ -2,12 +2,16 @@
 
 import uuid
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 
 import msgspec
+from msgspec import UNSET
 
 from orchestra.features import audit
 from orchestra.features.events import Outbox
 from orchestra.features.tasks import (
+    Again,
     NewChild,
     NewTask,
     Priority,
@@ -17,6 +21,7 @@ from orchestra.features.tasks import (
     TaskProblem,
     conclude_task,
     host_task,
+    host_task_again,
     is_at_work,
     outcomes_of_children,
     snapshots,
@@ -24,7 +29,7 @@ from orchestra.features.tasks import (
     visible_task,
 )
 from orchestra.features.workflows import repository
-from orchestra.features.workflows.errors import BadWorkflow
+from orchestra.features.workflows.errors import BadWorkflow, RunNotFound
 from orchestra.features.workflows.service.declaring import get, new_task
 from orchestra.features.workflows.service.planning import NodeEnd, Plan, plan
 from orchestra.features.workflows.types import Spec, Workflow, WorkflowRun
@@ -33,6 +38,8 @@ from orchestra.foundation.database import Transaction
 from orchestra.foundation.errors import OrchestraError, Unavailable
 from orchestra.foundation.messaging import Bus
 from orchestra.foundation.settings import Settings
+
+CANCELLED = "cancelled"
 
 
 class Runner:
@@ -68,6 +75,56 @@ class Runner:
                 details={"version": workflow.version, "task_id": task.id},
             )
         return await visible_task(tx, actor, task.id), workflow
+
+    async def replay(
+        self, tx: Transaction, actor: Actor, run_id: uuid.UUID, *, name: str
+    ) -> tuple[Again, Workflow]:
+        """Takes a run that has failed or was cancelled on, as another run on the same version.
+
+        What its nodes have done is kept; those that failed or were stopped begin again. Asked
+        twice, it is the same run. Raises RunNotFound, TaskNotFound, or NotAllowed for a run that is
+        not over or has succeeded.
+        """
+        workflow = await repository.workflow_of_run(tx, run_id)
+        if workflow is None or workflow.name != name or workflow.user_id != actor.owner:
+            raise RunNotFound
+        return await self._again(tx, actor, run_id, workflow), workflow
+
+    async def rerun(
+        self, tx: Transaction, actor: Actor, run_id: TaskId, edited: object
+    ) -> Task | None:
+        """The same for a dead letter; with another input nothing is kept."""
+        workflow = await repository.workflow_of_run(tx, run_id)
+        if workflow is None:
+            return None
+        if edited is UNSET:
+            return (await self._again(tx, actor, run_id, workflow)).task
+        run = await visible_task(tx, actor, run_id)
+        new = NewTask(input=edited, capability=workflow.name, priority=run.priority)
+        owner = replace(actor, user_id=workflow.user_id)
+        task, _ = await self.start(tx, owner, workflow.name, workflow.version, new)
+        return task
+
+    async def _again(
+        self, tx: Transaction, actor: Actor, run_id: uuid.UUID, workflow: Workflow
+    ) -> Again:
+        parts = self._outbox, self._settings
+        keep = partial(_is_kept, workflow.spec)
+        again = await host_task_again(tx, *parts, actor, run_id, keep=keep)
+        if not again.is_new:
+            return again
+        task = again.task
+        await repository.add_run(tx, task.id, workflow)
+        await self._go_on(tx, task.id, workflow.spec, task.input, task.priority)
+        await audit.record(
+            tx,
+            actor,
+            "workflow.replayed",
+            target_kind="workflow",
+            target_id=workflow.name,
+            details={"run": run_id, "task_id": task.id, "kept": again.kept},
+        )
+        return replace(again, task=await visible_task(tx, SYSTEM, task.id))
 
     async def on_task_finished(self, tx: Transaction, task: Task) -> None:
         """Takes the run on whose node has ended, if it is one; doing it again changes nothing."""
@@ -139,3 +196,10 @@ def _ends(spec: Spec, steps: Mapping[str, Step]) -> dict[str, NodeEnd]:
     return {
         name: NodeEnd(step.output, step.error) for name, step in steps.items() if name in spec.nodes
     }
+
+
+def _is_kept(spec: Spec, name: str, step: Step) -> bool:
+    """What has failed for good is done again, unless others may have gone on without it."""
+    if name not in spec.nodes:
+        return False
+    return step.error is None or (spec.nodes[name].optional and step.error.code != CANCELLED)

@@ -83,7 +83,9 @@ async def replay(
     pairs: list[tuple[TaskId, TaskId]] = []
     for dead, user_id, wish in await repository.wishes(tx, taken):
         new = wish if edited is UNSET else replace(wish, input=edited)
-        task = await submitter.submit(replace(actor, user_id=user_id), new, tx=tx)
+        task = await submitter.rerun(tx, actor, dead, edited) if submitter.rerun else None
+        if task is None:
+            task = await submitter.submit(replace(actor, user_id=user_id), new, tx=tx)
         pairs.append((dead, task.id))
     await repository.note_replayed(tx, pairs)
     remaining = await _remaining(tx, choice)

@@ -4,12 +4,22 @@ Such a task waits from its beginning to its end, and holds no slot. Whoever work
 the transaction in which it learns of a child's end, under the task's lock.
 """
 
-from collections.abc import Sequence
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import msgspec
 
 from orchestra.features.events import Outbox
 from orchestra.features.tasks import events
-from orchestra.features.tasks.errors import IdempotencyConflict
-from orchestra.features.tasks.repository import ending, families, reading, submitting
+from orchestra.features.tasks.errors import IdempotencyConflict, NotAllowed, TaskNotFound
+from orchestra.features.tasks.repository import (
+    dead_letters,
+    ending,
+    families,
+    reading,
+    submitting,
+)
 from orchestra.features.tasks.repository import steps as step_rows
 from orchestra.features.tasks.service import references
 from orchestra.features.tasks.service.ends.ending import Ending, end_all
@@ -57,6 +67,54 @@ async def host(
     if made is None:
         raise LookupError("it was inserted in this transaction")
     return made, True
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """The task that goes on where another has ended, and the children that it need not start."""
+
+    task: Task
+    kept: list[str]
+    is_new: bool
+
+
+async def host_again(
+    tx: Transaction,
+    outbox: Outbox,
+    settings: Settings,
+    actor: Actor,
+    ended_id: uuid.UUID,
+    *,
+    keep: Callable[[str, Step], bool],
+) -> Again:
+    """A task like one that has failed or was cancelled, with those ends of its children.
+
+    One task has one such successor: asked again, it is returned. Raises TaskNotFound, or NotAllowed
+    while it or a child of it is not over, and when it has succeeded.
+    """
+    ended_id = TaskId(ended_id)
+    await ending.lock(tx, [ended_id])
+    ended = await reading.get(tx, ended_id)
+    if ended is None:
+        raise TaskNotFound
+    ends = await outcomes(tx, ended_id)
+    kept = [name for name, step in ends.items() if keep(name, step)]
+    if ended.replayed_as is not None:
+        former = await reading.get(tx, ended.replayed_as)
+        if former is not None:
+            return Again(former, kept, is_new=False)
+    if ended.state not in (TaskState.FAILED, TaskState.CANCELLED):
+        raise NotAllowed("Only what has failed or was cancelled is done again.")
+    if len(ends) < await step_rows.count(tx, ended_id, children=True):
+        raise NotAllowed("Some of its children are still being stopped; try again in a moment.")
+    wish = NewTask(input=ended.input, capability=ended.capability, priority=ended.priority)
+    made, _ = await host(tx, outbox, settings, replace(actor, user_id=ended.user_id), wish)
+    await step_rows.copy(tx, ended_id, made.id, children.FIRST_EPOCH, kept)
+    outputs = [(made.id, msgspec.json.encode(ends[name].output)) for name in kept]
+    if refused := await references.refused(tx, outputs):
+        raise refused[made.id]
+    await dead_letters.note_replayed(tx, [(ended_id, made.id)])
+    return Again(made, kept, is_new=True)
 
 
 async def is_at_work(tx: Transaction, task_id: TaskId) -> bool:

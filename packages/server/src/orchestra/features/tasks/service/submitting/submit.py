@@ -1,8 +1,9 @@
 """Takes tasks in. Concurrent submits share a commit; the database decides races of a key."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 import msgspec
 import structlog
@@ -30,8 +31,15 @@ RETRY_AFTER_SECONDS = 5.0
 FIRST_EPOCH = 1
 
 
+# Does a task again that no agent runs, perhaps with another input; None if it is not such a one.
+Rerun = Callable[[Transaction, Actor, TaskId, Any], Awaitable[Task | None]]
+
+
 class Submitter:
-    """One for each process that takes tasks in."""
+    """One for each process that takes tasks in.
+
+    `rerun` is set by whoever wires the process, since what hosts tasks stands above this feature.
+    """
 
     def __init__(self, database: Database, bus: Bus, settings: Settings) -> None:
         self._database = database
@@ -39,6 +47,7 @@ class Submitter:
         self._settings = settings
         self._batcher = Batcher("submit-tasks", self._insert)
         self._room = Room(database, settings)
+        self.rerun: Rerun | None = None
 
     async def submit(self, actor: Actor, new: NewTask, *, tx: Transaction | None = None) -> Task:
         """Acknowledges a task: when this returns, it is committed and will reach its end.
