@@ -49,6 +49,7 @@ STATEMENTS: tuple[str, ...] = (
     FOR EACH ROW WHEN (OLD.bucket IS NOT NULL) EXECUTE FUNCTION blob_object_is_garbage()
     """,
     "CREATE INDEX blob_owners_newest ON blob_owners (user_id, created_at DESC, sha256 DESC)",
+    "CREATE INDEX blob_owners_all ON blob_owners (created_at DESC, sha256 DESC, user_id DESC)",
     "DROP INDEX blob_owners_user",
 )
 
