@@ -19,6 +19,7 @@ from bench import (
     dispatch,
     feeds,
     first_token,
+    fleet_load,
     idle,
     machine,
     overload,
@@ -42,7 +43,7 @@ from bench.systems import System
 RESULTS = Path(__file__).with_name("RESULTS.md")
 BESIDE_PEERS = ("dispatch", "throughput")
 ALONE = ("first_token", "feeds", "idle")
-FLEET = ("recovery", "overload", "balancing", "agents")
+FLEET = ("recovery", "overload", "balancing", "agents", "fleet_load")
 NAMES = (*BESIDE_PEERS, *ALONE, *FLEET)
 
 Benchmarks = Mapping[str, Callable[[], Section]]
@@ -113,6 +114,10 @@ def _fleet(product: Product, directory: Path, *, rounds: int, smoke: bool) -> Be
             balancing.measure(product, directory, tasks=40 if smoke else 600)
         ),
         "agents": lambda: report_fleet.agents(agents.measure(product, directory, count=count)),
+        # Last: it leaves a backlog.
+        "fleet_load": lambda: report_fleet.fleet_load(
+            fleet_load.measure(product, directory, count=count, seconds=10 if smoke else 60)
+        ),
     }
 
 

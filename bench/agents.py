@@ -7,22 +7,18 @@ beyond idling.
 
 import os
 import signal
-import subprocess
 import sys
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench import machine, programs
-from bench.fleet import KEY_VARIABLE
+from bench.fleet_program import FleetProgram
 from bench.product import Product
-from bench.programs import Program
 
-BEAT_SECONDS = 5.0
 SETTLE_SECONDS = 5.0
 MEASURE_SECONDS = 15.0
-PATIENCE_SECONDS = 300.0
 HOLDERS = ("control-plane", "gateway")
 
 
@@ -53,7 +49,7 @@ def measure(product: Product, directory: Path, *, count: int) -> Agents:
     """The naive server goes first and is gone when ours begins."""
     naive = _naive(directory, count)
     parts = product.parts()
-    with _Generator(directory, product.url, product.key, count=count) as fleet:
+    with FleetProgram(directory, product.url, product.key, count=count) as fleet:
         ours = _hold(
             {name: parts[name] for name in HOLDERS}, parts.values(), fleet=fleet, count=count
         )
@@ -70,14 +66,14 @@ def _naive(directory: Path, count: int) -> Held:
     )
     try:
         server.wait_until(lambda: programs.listens(port), seconds=30)
-        with _Generator(directory, f"http://127.0.0.1:{port}", "none", count=count) as fleet:
+        with FleetProgram(directory, f"http://127.0.0.1:{port}", "none", count=count) as fleet:
             return _hold({"server": server.pid}, [server.pid], fleet=fleet, count=count)
     finally:
         server.stop()
 
 
 def _hold(
-    holders: Mapping[str, int], everything: Collection[int], *, fleet: "_Generator", count: int
+    holders: Mapping[str, int], everything: Collection[int], *, fleet: FleetProgram, count: int
 ) -> Held:
     before = {name: machine.resident_bytes(pid) for name, pid in holders.items()}
     idle = _percent(everything)
@@ -97,44 +93,3 @@ def _percent(pids: Collection[int]) -> float:
     before, began = machine.cpu_seconds(pids), time.monotonic()
     time.sleep(MEASURE_SECONDS)
     return 100 * (machine.cpu_seconds(pids) - before) / (time.monotonic() - began)
-
-
-class _Generator:
-    """The agents, in a process of their own on the core of the load."""
-
-    def __init__(self, directory: Path, url: str, key: str, *, count: int) -> None:
-        self._log = directory / f"fleet-{url.rpartition(':')[2]}.log"
-        self._out = self._log.with_suffix(".out")
-        address = url.removeprefix("http://")
-        self._argv = [sys.executable, "-m", "bench.fleet", address, str(count), str(BEAT_SECONDS)]
-        self._environment = {**os.environ, KEY_VARIABLE: key}
-        self._program: Program | None = None
-
-    def __enter__(self) -> "_Generator":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._program is not None:
-            self._program.stop()
-
-    def go(self) -> None:
-        with self._out.open("wb") as output, self._log.open("wb") as errors:
-            process = subprocess.Popen(
-                self._argv,
-                cwd=programs.ROOT,
-                env=self._environment,
-                stdout=output,
-                stderr=errors,
-                start_new_session=True,
-            )
-        self._program = Program(process, self._log)
-
-    def wait_attached(self, times: int) -> int:
-        """When all were attached for that many times, in nanoseconds; before it, waits."""
-        if self._program is None:
-            raise RuntimeError("the fleet has not begun")
-        self._program.wait_until(lambda: len(self._lines()) >= times, seconds=PATIENCE_SECONDS)
-        return int(self._lines()[times - 1])
-
-    def _lines(self) -> Sequence[str]:
-        return self._out.read_text().splitlines()

@@ -17,7 +17,8 @@ NANOSECONDS_PER_MILLISECOND = 1e6
 class Writer:
     """The worker's side; opens the file that the environment names at its first task."""
 
-    def __init__(self) -> None:
+    def __init__(self, variable: str = ENVIRONMENT) -> None:
+        self._variable = variable
         self._file = -1
 
     def has(self, sent_ns: int) -> None:
@@ -25,7 +26,7 @@ class Writer:
         delay = time.monotonic_ns() - sent_ns
         if self._file < 0:
             flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
-            self._file = os.open(os.environ[ENVIRONMENT], flags, 0o600)
+            self._file = os.open(os.environ[self._variable], flags, 0o600)
         os.write(self._file, _ENTRY.pack(delay))
 
 

@@ -1,6 +1,7 @@
 """The sections about many agents, overload and killed agents."""
 
 from bench.agents import Agents, Held
+from bench.fleet_load import OFFERED_PER_SECOND, FleetLoad
 from bench.overload import CRITICAL_PER_SECOND, OVERLOAD, PER_SECOND, Overload
 from bench.overload_agent import WORK_SECONDS
 from bench.recovery import Recovery
@@ -9,6 +10,8 @@ from bench.statistic import ratio
 
 MOST_BEAT_PERCENT, MOST_MEMORY, MOST_BACK_SECONDS = 5.0, 0.5, 30.0
 MOST_OVERLOAD, MOST_RECOVERY_SECONDS = 2.0, 5.0
+# What the load falls short by because a second ends within a batch.
+MOST_GROWTH, LEAST_TAKEN = 1.1, 0.98 * OFFERED_PER_SECOND
 
 
 def overload(result: Overload) -> Section:
@@ -91,3 +94,61 @@ def recovery(result: Recovery) -> Section:
         p99 <= MOST_RECOVERY_SECONDS,
     )
     return Section("After the death of an agent", "recovery", lines, [goal])
+
+
+def fleet_load(result: FleetLoad) -> Section:
+    alone, loaded = result.alone, result.loaded
+    offered = result.taken_per_second + result.refused_per_second
+    lines = [
+        f"{result.agents:,} agents connected; for {result.seconds:.0f} s {OFFERED_PER_SECOND:,} "
+        f"normal tasks a second were to be offered. Offered {offered:,.0f}/s, taken in "
+        f"{result.taken_per_second:,.0f}/s, done {result.done_per_second:,.0f}/s; critical tasks "
+        f"from due to kept end:",
+        "",
+        "| critical tasks beside | tasks | p50 ms | p99 ms | refused |",
+        "|---|---|---|---|---|",
+        *(
+            f"| {name} | {len(one.delays):,} | {one.share(0.5):.1f} | {one.share(0.99):.1f} | "
+            f"{one.refused} |"
+            for name, one in (("nothing", alone), ("the load", loaded))
+        ),
+        "",
+        "| MiB of memory | before the load | after a third of it | at its end |",
+        "|---|---|---|---|",
+        *(
+            f"| {name} | {result.memory_before[name] / 2**20:.0f} | "
+            f"{result.memory_warm[name] / 2**20:.0f} | {size / 2**20:.0f} |"
+            for name, size in result.memory_after.items()
+        ),
+    ]
+    return Section("Many agents at work", "fleet_load", lines, _fleet_load_goals(result))
+
+
+def _fleet_load_goals(result: FleetLoad) -> list[Goal]:
+    slower = result.loaded.share(0.99) / result.alone.share(0.99)
+    return [
+        Goal(
+            "tasks taken in a second",
+            f"≥ {LEAST_TAKEN:,.0f}",
+            f"{result.taken_per_second:,.0f}",
+            result.taken_per_second >= LEAST_TAKEN,
+        ),
+        Goal(
+            "tasks done a second",
+            f"≥ {LEAST_TAKEN:,.0f}",
+            f"{result.done_per_second:,.0f}",
+            result.done_per_second >= LEAST_TAKEN,
+        ),
+        Goal(
+            "p99 of critical tasks, beside unloaded",
+            f"≤ {MOST_OVERLOAD:g}×",
+            f"{slower:.2f}×",
+            slower <= MOST_OVERLOAD and not result.loaded.refused,
+        ),
+        Goal(
+            "memory at the end, beside a third of the way",
+            f"≤ {MOST_GROWTH:g}×",
+            f"{result.growth:.2f}×",
+            result.growth <= MOST_GROWTH,
+        ),
+    ]
