@@ -98,6 +98,8 @@ class _TaskTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TaskType.Val
     """Command: what a run asks of the server, answered by a Reply"""
     TASK_TYPE_PROBE_RESULT: _TaskType.ValueType  # 4
     """ProbeResult"""
+    TASK_TYPE_RETURN: _TaskType.ValueType  # 5
+    """Return: runs that the agent has not begun and does not want"""
     TASK_TYPE_WELCOME: _TaskType.ValueType  # 10
     """control plane → agent
     Welcome: the stream is accepted; what of the resumed tasks is still the agent's
@@ -118,6 +120,8 @@ class _TaskTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TaskType.Val
     """Reply to a Command"""
     TASK_TYPE_PROBE: _TaskType.ValueType  # 18
     """Probe: run the check that a capability has defined"""
+    TASK_TYPE_RECALL: _TaskType.ValueType  # 19
+    """Recall: return what has not begun"""
     TASK_TYPE_BATCH: _TaskType.ValueType  # 20
     """Batch, either way: several messages as one. Only to a side that has said that it takes them."""
 
@@ -134,6 +138,8 @@ TASK_TYPE_COMMAND: TaskType.ValueType  # 3
 """Command: what a run asks of the server, answered by a Reply"""
 TASK_TYPE_PROBE_RESULT: TaskType.ValueType  # 4
 """ProbeResult"""
+TASK_TYPE_RETURN: TaskType.ValueType  # 5
+"""Return: runs that the agent has not begun and does not want"""
 TASK_TYPE_WELCOME: TaskType.ValueType  # 10
 """control plane → agent
 Welcome: the stream is accepted; what of the resumed tasks is still the agent's
@@ -154,6 +160,8 @@ TASK_TYPE_REPLY: TaskType.ValueType  # 17
 """Reply to a Command"""
 TASK_TYPE_PROBE: TaskType.ValueType  # 18
 """Probe: run the check that a capability has defined"""
+TASK_TYPE_RECALL: TaskType.ValueType  # 19
+"""Recall: return what has not begun"""
 TASK_TYPE_BATCH: TaskType.ValueType  # 20
 """Batch, either way: several messages as one. Only to a side that has said that it takes them."""
 Global___TaskType: _TypeAlias = TaskType  # noqa: Y015
@@ -595,10 +603,15 @@ class Hello(_message.Message):
     SLOTS_FIELD_NUMBER: _builtins.int
     RUNNING_FIELD_NUMBER: _builtins.int
     TAKES_BATCHES_FIELD_NUMBER: _builtins.int
+    BACKLOG_FIELD_NUMBER: _builtins.int
     agent_id: _builtins.str
     instance_id: _builtins.str
     slots: _builtins.int
     takes_batches: _builtins.bool
+    backlog: _builtins.int
+    """How many tasks the agent takes beyond its slots, at most: it keeps them until a slot is free, begins
+    those of higher priority first, then the one that came first, and answers a Recall. 0: none.
+    """
     @_builtins.property
     def running(self) -> _containers.RepeatedCompositeFieldContainer[Global___RunningTask]:
         """what the agent still holds from an earlier stream"""
@@ -611,10 +624,11 @@ class Hello(_message.Message):
         slots: _builtins.int = ...,
         running: _abc.Iterable[Global___RunningTask] | None = ...,
         takes_batches: _builtins.bool = ...,
+        backlog: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_id", b"agent_id", "instance_id", b"instance_id", "running", b"running", "slots", b"slots", "takes_batches", b"takes_batches"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_id", b"agent_id", "backlog", b"backlog", "instance_id", b"instance_id", "running", b"running", "slots", b"slots", "takes_batches", b"takes_batches"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -650,21 +664,68 @@ class RunningTask(_message.Message):
 
     TASK_ID_FIELD_NUMBER: _builtins.int
     EPOCH_FIELD_NUMBER: _builtins.int
+    WAITING_FIELD_NUMBER: _builtins.int
     task_id: _builtins.str
     epoch: _builtins.int
+    waiting: _builtins.bool
+    """it has not begun, and goes to another agent without costing the task an attempt"""
     def __init__(
         self,
         *,
         task_id: _builtins.str = ...,
         epoch: _builtins.int = ...,
+        waiting: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "task_id", b"task_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "task_id", b"task_id", "waiting", b"waiting"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RunningTask: _TypeAlias = RunningTask  # noqa: Y015
+
+@_typing.final
+class Recall(_message.Message):
+    """Asks for all that an agent has beyond its slots and has not begun, since it waits too long there."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REASON_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    def __init__(
+        self,
+        *,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Recall: _TypeAlias = Recall  # noqa: Y015
+
+@_typing.final
+class Return(_message.Message):
+    """What has not begun and will not; each is revoked when the server has it back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUNS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def runs(self) -> _containers.RepeatedCompositeFieldContainer[Global___RunningTask]: ...
+    def __init__(
+        self,
+        *,
+        runs: _abc.Iterable[Global___RunningTask] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["runs", b"runs"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Return: _TypeAlias = Return  # noqa: Y015
 
 @_typing.final
 class Welcome(_message.Message):
@@ -672,7 +733,9 @@ class Welcome(_message.Message):
 
     RESUMED_FIELD_NUMBER: _builtins.int
     TAKES_BATCHES_FIELD_NUMBER: _builtins.int
+    TAKES_RETURNS_FIELD_NUMBER: _builtins.int
     takes_batches: _builtins.bool
+    takes_returns: _builtins.bool
     @_builtins.property
     def resumed(self) -> _containers.RepeatedCompositeFieldContainer[Global___ResumedTask]:
         """of Hello.running, those that are still the agent's; the others are revoked"""
@@ -682,10 +745,11 @@ class Welcome(_message.Message):
         *,
         resumed: _abc.Iterable[Global___ResumedTask] | None = ...,
         takes_batches: _builtins.bool = ...,
+        takes_returns: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["resumed", b"resumed", "takes_batches", b"takes_batches"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["resumed", b"resumed", "takes_batches", b"takes_batches", "takes_returns", b"takes_returns"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -48,6 +48,7 @@ class Executor:
         self._tasks: dict[asyncio.Task[None], Run] = {}
         self._stopping = False
         self.on_change: Callable[[], None] = lambda: None
+        self.on_left: Callable[[Run], None] = lambda run: None
 
     @property
     def executing(self) -> int:
@@ -70,9 +71,10 @@ class Executor:
             task.cancel()
 
     def _done(self, task: asyncio.Task[None]) -> None:
-        del self._tasks[task]
+        run = self._tasks.pop(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("a run ended in an unexpected way", exc_info=error)
+        self.on_left(run)
         self.on_change()
 
     async def _execute(self, run: Run) -> None:

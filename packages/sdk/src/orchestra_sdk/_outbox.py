@@ -34,6 +34,7 @@ class Outbox:
         self._count = 0
         self._stream: Stream | None = None
         self.agent_id = ""
+        self.takes_returns = False  # the control plane, on the present stream
 
     def open(self, hello: pb.TaskMessage) -> "Stream":
         """Begin a stream with `hello`; events wait until `welcome`. An older stream ends."""
@@ -48,7 +49,9 @@ class Outbox:
             self._stream = None
             self._changed.notify_all()
 
-    def welcome(self, resumed: list[Run], *, takes_batches: bool) -> None:
+    def welcome(
+        self, resumed: list[Run], *, takes_batches: bool, takes_returns: bool = False
+    ) -> None:
         """Send events again, those of `resumed` from what the server has not."""
         with self.lock:
             self._due.clear()
@@ -60,6 +63,7 @@ class Outbox:
             if self._stream is not None:
                 self._stream.welcomed = True
                 self._stream.takes_batches = takes_batches
+            self.takes_returns = takes_returns
             self._changed.notify_all()
 
     def post(self, message: pb.TaskMessage) -> None:

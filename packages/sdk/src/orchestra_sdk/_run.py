@@ -21,8 +21,11 @@ class Run:
         self.epoch = epoch
         self.assignment = assignment
         self.run_token = assignment.run_token
+        self.priority = 0
         self.log = log or EventLog()
         self.commands = Commands()
+        self.begun = log is not None  # its handler has been called
+        self.returned = False  # it was given back before it began
         self.ended = log is not None  # the last event is in the log
         self.sealed = self.ended  # the handler has left: it cannot say more
         self.revoked = False

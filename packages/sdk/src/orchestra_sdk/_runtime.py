@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from orchestra_protocol import agent_pb2 as pb
 
 from orchestra_sdk import _target, _wire
+from orchestra_sdk._backlog import Backlog
 from orchestra_sdk._capability import Capability
 from orchestra_sdk._connection import Connection
 from orchestra_sdk._context import Limits, call_soon
@@ -50,7 +50,7 @@ class Runtime:
         self._options = options
         self._loop = asyncio.get_running_loop()
         self._stops = 0
-        self._starting: deque[Run] = deque()
+        self._is_filling = False
         self._changed = asyncio.Event()
         self._fatal: AgentError | None = None
         self._registered = pb.RegisterAgentResponse()
@@ -61,6 +61,10 @@ class Runtime:
         self._prober = Prober(options.capabilities, self._outbox)
         self._executor = self._make_executor()
         self._executor.on_change = self._changed.set
+        self._backlog = Backlog(
+            slots=options.registration.slots, lock=self._outbox.lock, begin=self._executor.start
+        )
+        self._executor.on_left = self._backlog.leave
         self._connection = self._make_connection()
 
     @property
@@ -98,6 +102,7 @@ class Runtime:
         agent_id = self._registered.agent_id
         drain = pb.Drain(reason="the agent is stopping")
         self._outbox.post(_wire.wrap(pb.TASK_TYPE_DRAIN, drain, agent_id=agent_id))
+        self._table.give_back()
         _log.info("Stopping: %d tasks are still running.", self._executor.executing)
         await self._wait(
             lambda: self._executor.executing == 0 or self._stops > 1, self._options.grace_seconds
@@ -118,18 +123,21 @@ class Runtime:
 
     def _assigned(self, run: Run) -> None:
         """Called from the connection's thread; many runs of a batch wake the loop once."""
-        self._starting.append(run)
-        if len(self._starting) == 1:
-            call_soon(self._loop, self._start_all)
+        self._backlog.add(run)
+        if not self._is_filling:
+            self._is_filling = True
+            call_soon(self._loop, self._fill)
 
-    def _start_all(self) -> None:
-        while self._starting:
-            self._executor.start(self._starting.popleft())
+    def _fill(self) -> None:
+        self._is_filling = False  # before it looks: what comes meanwhile wakes it again
+        self._backlog.fill()
 
     def _forgotten(self, run: Run) -> None:
         """Called from the connection's thread."""
         if self._journal is not None:
             self._journal.forget(run)
+        if run.revoked:  # its slot is free, though its handler may not have left yet
+            call_soon(self._loop, self._backlog.leave, run)
         if self._stops:
             call_soon(self._loop, self._changed.set)
 

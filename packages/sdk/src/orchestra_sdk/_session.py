@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from orchestra_protocol import agent_pb2 as pb
 from orchestra_protocol.agent_pb2_grpc import ModernAgentServiceStub
 
-from orchestra_sdk import _wire
+from orchestra_sdk import _backlog, _wire
 from orchestra_sdk._channel import open_channel
 from orchestra_sdk._heartbeat import Heartbeat
 from orchestra_sdk._outbox import Outbox
@@ -95,6 +95,8 @@ class Session:
             self._parts.table.resume(_wire.unwrap(message, pb.Welcome))
         elif message.type == pb.TASK_TYPE_DRAIN:
             return True
+        elif message.type == pb.TASK_TYPE_RECALL:
+            self._parts.table.give_back()
         elif message.type == pb.TASK_TYPE_PROBE:
             self._parts.on_probe(_wire.unwrap(message, pb.Probe))
         elif self.welcomed:
@@ -109,13 +111,19 @@ class Session:
         registration = self._parts.registration
         self._parts.outbox.agent_id = agent_id
         held = self._parts.table.held()
-        running = [pb.RunningTask(task_id=run.task_id, epoch=run.epoch) for run in held]
+        running = [
+            pb.RunningTask(
+                task_id=run.task_id, epoch=run.epoch, waiting=not (run.begun or run.ended)
+            )
+            for run in held
+        ]
         hello = pb.Hello(
             agent_id=agent_id,
             instance_id=registration.instance_id,
             slots=registration.slots,
             running=running,
             takes_batches=True,
+            backlog=_backlog.MOST,
         )
         return _wire.wrap(pb.TASK_TYPE_HELLO, hello, agent_id=agent_id)
 

@@ -52,13 +52,27 @@ class RunTable:
             if message.type == pb.TASK_TYPE_EVENTS_ACK:
                 self._acknowledge(run, _wire.unwrap(message, pb.EventsAck))
             elif message.type == pb.TASK_TYPE_CANCEL:
-                run.stop(_wire.unwrap(message, pb.Cancel).reason)
+                self._cancel(run, _wire.unwrap(message, pb.Cancel).reason)
             elif message.type == pb.TASK_TYPE_REVOKE:
                 self._revoke(run, _wire.unwrap(message, pb.Revoke).reason)
             elif message.type == pb.TASK_TYPE_REPLY:
                 self._reply(run, _wire.unwrap(message, pb.Reply))
             elif message.type == pb.TASK_TYPE_CREDENTIAL:
                 run.run_token = _wire.unwrap(message, pb.Credential).run_token
+
+    def give_back(self) -> None:
+        """Offer what has not begun to the control plane, and never begin it."""
+        with self._outbox.lock:
+            if not self._outbox.takes_returns:
+                return
+            waiting = [run for run in self._runs.values() if not (run.begun or run.ended)]
+            for run in waiting:
+                run.returned = True
+            if waiting:
+                runs = [pb.RunningTask(task_id=run.task_id, epoch=run.epoch) for run in waiting]
+                agent_id = self._outbox.agent_id
+                returned = pb.Return(runs=runs)
+                self._outbox.post(_wire.wrap(pb.TASK_TYPE_RETURN, returned, agent_id=agent_id))
 
     def resume(self, welcome: pb.Welcome) -> None:
         """Keep the runs that `welcome` names, give up the others."""
@@ -70,7 +84,11 @@ class RunTable:
                     self._revoke(run, "the control plane has given the task away")
                 else:
                     run.log.acknowledge(item.sequence)
-            self._outbox.welcome(self.held(), takes_batches=welcome.takes_batches)
+            self._outbox.welcome(
+                self.held(),
+                takes_batches=welcome.takes_batches,
+                takes_returns=welcome.takes_returns,
+            )
 
     def _assign(self, message: pb.TaskMessage) -> None:
         held = self._runs.get(message.task_id)
@@ -82,8 +100,14 @@ class RunTable:
             self._revoke(held, "a newer lease has begun")
         assignment = _wire.unwrap(message, pb.Assignment)
         run = Run(task_id=message.task_id, epoch=message.epoch, assignment=assignment)
+        run.priority = message.priority
         self._runs[run.task_id] = run
         self._on_start(run)
+
+    def _cancel(self, run: Run, reason: str) -> None:
+        run.stop(reason)
+        if not run.begun:  # nobody has to be waited for
+            self._outbox.finish(run, pb.AgentEvent(cancelled=pb.Cancelled(reason=reason)))
 
     def _acknowledge(self, run: Run, ack: pb.EventsAck) -> None:
         run.log.acknowledge(ack.sequence)

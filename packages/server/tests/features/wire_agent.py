@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +30,8 @@ class WireAgent:
     instance_id: str = "instance-1"
     agent_id: str = ""
     takes_batches: bool = False
+    backlog: int = 0
+    waiting: list[tuple[str, int]] = field(default_factory=list[tuple[str, int]])
     inbox: asyncio.Queue[pb.TaskMessage] = field(default_factory=asyncio.Queue[pb.TaskMessage])
     outbox: asyncio.Queue[pb.TaskMessage | None] = field(
         default_factory=asyncio.Queue[pb.TaskMessage | None]
@@ -63,20 +65,25 @@ class WireAgent:
         await self.outbox.put(None)  # ends what the stream before was still waiting for
         self.inbox, self.outbox, self.error = asyncio.Queue(), asyncio.Queue(), None
         self.call = self.stub.TaskBidirectionalStream(self._outgoing(), metadata=self.metadata)
-        hello = pb.Hello(
-            agent_id=self.agent_id,
-            instance_id=self.instance_id,
-            slots=self.slots,
-            running=[pb.RunningTask(task_id=task, epoch=epoch) for task, epoch in running],
-            takes_batches=self.takes_batches,
-        )
-        await self.send(pb.TASK_TYPE_HELLO, hello)
+        await self.send(pb.TASK_TYPE_HELLO, self._hello(running))
         self.reading = self.guard.spawn("wire-agent", self._read())
         self.beating = self.guard.spawn("wire-beat", self._beat())
         message = await self.next(pb.TASK_TYPE_WELCOME, seconds=seconds)
         welcome = pb.Welcome()
         message.payload.Unpack(welcome)
         return welcome
+
+    def _hello(self, running: Sequence[tuple[str, int]]) -> pb.Hello:
+        held = [pb.RunningTask(task_id=task, epoch=epoch) for task, epoch in running]
+        held += [pb.RunningTask(task_id=task, epoch=at, waiting=True) for task, at in self.waiting]
+        return pb.Hello(
+            agent_id=self.agent_id,
+            instance_id=self.instance_id,
+            slots=self.slots,
+            running=held,
+            takes_batches=self.takes_batches,
+            backlog=self.backlog,
+        )
 
     async def disconnect(self) -> None:
         self.beating.cancel()

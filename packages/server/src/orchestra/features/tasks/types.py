@@ -57,6 +57,7 @@ class Trigger(StrEnum):
     EXPIRE = "expire"  # it waited longer than it may
     SUSPEND = "suspend"  # the agent gives the slot back until something has happened
     RESUME = "resume"  # that has happened
+    RETURN = "return"  # the agent gives it back before it has begun
     GIVE_UP = "give_up"  # the server ends the run without its agent
     STAND_DOWN = "stand_down"  # it has stopped itself, what is below it in the tree has not
     CONCLUDE = "conclude"  # the server itself has done what it waited for
@@ -74,6 +75,7 @@ TRANSITIONS: Mapping[tuple[TaskState, Trigger], TaskState] = {
     (TaskState.RUNNING, Trigger.GIVE_UP): TaskState.FAILED,
     (TaskState.RUNNING, Trigger.CANCEL): TaskState.CANCELLING,
     (TaskState.RUNNING, Trigger.SUSPEND): TaskState.WAITING,
+    (TaskState.RUNNING, Trigger.RETURN): TaskState.QUEUED,
     (TaskState.WAITING, Trigger.RESUME): TaskState.QUEUED,
     (TaskState.WAITING, Trigger.EXPIRE): TaskState.FAILED,
     (TaskState.WAITING, Trigger.CANCEL): TaskState.CANCELLING,
@@ -85,12 +87,15 @@ TRANSITIONS: Mapping[tuple[TaskState, Trigger], TaskState] = {
     (TaskState.CANCELLING, Trigger.STOPPED): TaskState.CANCELLED,
     (TaskState.CANCELLING, Trigger.STAND_DOWN): TaskState.CANCELLING,
     (TaskState.CANCELLING, Trigger.RETRY): TaskState.CANCELLED,
+    (TaskState.CANCELLING, Trigger.RETURN): TaskState.CANCELLED,
     (TaskState.CANCELLING, Trigger.GIVE_UP): TaskState.CANCELLED,
 }
 TERMINAL = frozenset({TaskState.SUCCEEDED, TaskState.FAILED, TaskState.CANCELLED})
 HELD = frozenset({TaskState.RUNNING, TaskState.CANCELLING})  # an agent has a lease on it
 # Ends that the agent itself announces: they keep its epoch, and have its event's cursor.
 BY_AGENT = frozenset({Trigger.RESULT, Trigger.FAIL, Trigger.STOPPED})
+# They end a lease without using an attempt up.
+UNUSED = frozenset({Trigger.SUSPEND, Trigger.RETURN})
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """One agent at this control plane: its slots, its health, what it may do, what it has done."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
 import msgspec
@@ -9,6 +9,7 @@ from orchestra_protocol import agent_pb2 as pb
 
 from orchestra.features.agents.service.beats import to_beat
 from orchestra.features.agents.service.latency import PeakEwma
+from orchestra.features.agents.service.pace import Pace
 from orchestra.features.agents.types import (
     Agent,
     AgentId,
@@ -30,15 +31,16 @@ class ConnectedAgent:
     __slots__ = (
         "_beat", "_draining", "_heard", "_in_use", "_record", "_unhealthy", "beat_at",
         "beat_seconds", "busy_seconds", "completed", "did_well", "event_at", "failed", "gone",
-        "health", "instance_id", "is_changed", "latencies", "on_change", "shown", "slots",
+        "health", "instance_id", "is_changed", "latencies", "on_change", "pace", "shown", "slots",
         "standing", "standing_at", "welcomed", "written_at", "written_in_use",
     )  # fmt: skip
 
-    def __init__(self, record: Agent, *, instance_id: str, slots: int) -> None:
+    def __init__(self, record: Agent, *, instance_id: str, slots: int, backlog: int = 0) -> None:
         self._record = record
         self.on_change: Callable[[ConnectedAgent], None] = lambda agent: None
         self.instance_id = instance_id
         self.slots = slots
+        self.pace = Pace(slots=slots, most=backlog)
         self.standing = Standing(drain=record.drain, quarantine=record.quarantine)
         self._in_use = 0
         self._draining = False
@@ -89,7 +91,7 @@ class ConnectedAgent:
 
     @property
     def in_use(self) -> int:
-        """How many of its slots are taken."""
+        """How many tasks it has, also those that wait there for a slot."""
         return self._in_use
 
     @in_use.setter
@@ -136,15 +138,33 @@ class ConnectedAgent:
     @property
     def free(self) -> int:
         """How many tasks it can be given now."""
-        if not self.welcomed:
-            return 0
-        if self.gone or self._draining or self._unhealthy or self.standing.drain is not None:
+        if self._has_to_rest:
             return 0
         quarantine = self.standing.quarantine
         if quarantine is not None:
             is_on_trial = quarantine.is_on_trial(clock.now())
             return 1 if is_on_trial and self._in_use == 0 else 0
         return max(0, self.slots - self._in_use)
+
+    def room(self, capabilities: Iterable[str]) -> int:
+        """How many of these it can be given now: in free slots, and to wait for one."""
+        free = self.free
+        if self.standing.quarantine is not None or self._has_to_rest:
+            return free
+        return max(0, self.slots - self._in_use + self.pace.backlog(capabilities))
+
+    def is_hungry(self, capabilities: Iterable[str]) -> bool:
+        """Whether it is worth a claim: a slot is free, or half of what may wait there is gone."""
+        if self.free:
+            return True
+        beyond = self.pace.backlog(capabilities)
+        return beyond > 0 and 2 * (self._in_use - self.slots) <= beyond
+
+    @property
+    def _has_to_rest(self) -> bool:
+        if not self.welcomed or self.gone:
+            return True
+        return self._draining or bool(self._unhealthy) or self.standing.drain is not None
 
     @property
     def status(self) -> AgentStatus:
@@ -244,7 +264,7 @@ class ConnectedAgent:
             status=status or self.status,
             reason=reason or self.reason,
             slots=self.slots,
-            slots_in_use=self.in_use,
+            slots_in_use=min(self.in_use, self.slots),
             resources=self.resources,
             performance=Performance(
                 tasks_completed=known.tasks_completed + self.completed,
@@ -271,7 +291,7 @@ class ConnectedAgent:
             id=self.id,
             status=status,
             reason=reason,
-            slots_in_use=0 if status is AgentStatus.OFFLINE else self.in_use,
+            slots_in_use=0 if status is AgentStatus.OFFLINE else min(self.in_use, self.slots),
             resources=self.resources,
             round_trip_seconds=self.round_trip,
             last_heartbeat=self.last_heartbeat,

@@ -68,9 +68,11 @@ class Registry:
             f"Another process is connected as {present.name!r}; give each process its own name."
         )
 
-    def connect(self, record: Agent, *, instance_id: str, slots: int) -> ConnectedAgent:
+    def connect(
+        self, record: Agent, *, instance_id: str, slots: int, backlog: int = 0
+    ) -> ConnectedAgent:
         """Adds an agent; who was connected under its id before must have been disconnected."""
-        agent = ConnectedAgent(record, instance_id=instance_id, slots=slots)
+        agent = ConnectedAgent(record, instance_id=instance_id, slots=slots, backlog=backlog)
         agent.beat_seconds = self.beat_seconds
         self._agents[agent.id] = agent
         self.version += 1

@@ -18,6 +18,8 @@ from orchestra.foundation.database import Database, Row, Transaction, without_nu
 
 # How the attempt of a task ended that has given its slot back.
 SUSPENDED = "suspended"
+# Of one that had not begun when its agent gave it back.
+RETURNED = "returned"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,6 +40,10 @@ class Batcher(Generic[T, R]):
         self._running = 0
         self._guard = Guard()
 
+    def __len__(self) -> int:
+        """How many wait for the next batch."""
+        return len(self._waiting)
+
     async def submit(self, item: T) -> R:
         """Waits for the item's outcome; raises Unavailable when too many wait already."""
         if len(self._waiting) >= self._max_waiting:

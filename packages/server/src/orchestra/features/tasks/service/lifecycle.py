@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from orchestra.features.tasks.errors import NotAllowed, StaleEpoch
-from orchestra.features.tasks.types import BY_AGENT, HELD, TRANSITIONS, Life, Trigger
+from orchestra.features.tasks.types import BY_AGENT, HELD, TRANSITIONS, UNUSED, Life, Trigger
 
 
 def step(life: Life, trigger: Trigger, *, under: int | None = None) -> Life:
@@ -11,7 +11,8 @@ def step(life: Life, trigger: Trigger, *, under: int | None = None) -> Life:
 
     Raises StaleEpoch when that lease is over, and NotAllowed when the table has no such row. A
     retry without attempts left is a giving up. A transition that the agent did not announce moves
-    the epoch, and so does giving the slot back, which is no attempt used up.
+    the epoch, and so does giving the slot back; that, and a run that was given back before it had
+    begun, is no attempt used up.
     """
     if under is not None and under != life.epoch:
         raise StaleEpoch(f"Epoch {under} is over, the task is at {life.epoch}.")
@@ -23,5 +24,5 @@ def step(life: Life, trigger: Trigger, *, under: int | None = None) -> Life:
     is_asked = trigger is Trigger.CANCEL and life.state in HELD  # and the lease goes on
     if trigger in BY_AGENT or is_asked:
         return replace(life, state=state)
-    attempt = life.attempt + (trigger is Trigger.CLAIM) - (trigger is Trigger.SUSPEND)
+    attempt = life.attempt + (trigger is Trigger.CLAIM) - (trigger in UNUSED)
     return replace(life, state=state, epoch=life.epoch + 1, attempt=attempt)

@@ -40,10 +40,19 @@ class Balancer:
         return self.strategies.get(queue, Balancing.LEAST_BUSY)
 
     def pick(
-        self, agents: Sequence[ConnectedAgent], *, queue: QueueName, limit: int = MAX_CLAIM
+        self,
+        agents: Sequence[ConnectedAgent],
+        *,
+        queue: QueueName,
+        beyond: Sequence[QueueName] | None = None,
+        limit: int = MAX_CLAIM,
     ) -> list[ConnectedAgent]:
-        """Agents for the next tasks, one for each, and reserves their slots."""
-        free = [agent for agent in agents if agent.free]
+        """Agents for the next tasks, one for each, and reserves their slots.
+
+        With `beyond`, the queues from which the tasks come, also what may wait at an agent.
+        """
+        places = [_Places(agent, beyond) for agent in agents]
+        free = [place for place in places if place.left > 0]
         strategy = self.strategy(queue)
         if strategy is Balancing.LATENCY:
             return self._pick_of_two(free, limit)
@@ -76,43 +85,54 @@ class Balancer:
         return ring
 
     def _pick_first(
-        self,
-        agents: Sequence[ConnectedAgent],
-        limit: int,
-        order: Callable[[ConnectedAgent], float],
+        self, places: Sequence["_Places"], limit: int, order: Callable[[ConnectedAgent], float]
     ) -> list[ConnectedAgent]:
         """The first by `order`; among equals the one that has waited longest for a task."""
         heap = [
-            (order(agent), self._served.get(agent.id, 0), place)
-            for place, agent in enumerate(agents)
+            (order(place.agent), self._served.get(place.agent.id, 0), number)
+            for number, place in enumerate(places)
         ]
         heapq.heapify(heap)
         picked: list[ConnectedAgent] = []
         while heap and len(picked) < limit:
-            _, _, place = heapq.heappop(heap)
-            agent = agents[place]
-            _reserve(agent, picked)
-            if agent.free:
-                heapq.heappush(heap, (order(agent), self._turn + len(picked), place))
+            _, _, number = heapq.heappop(heap)
+            place = places[number]
+            picked.append(place.reserve())
+            if place.left > 0:
+                heapq.heappush(heap, (order(place.agent), self._turn + len(picked), number))
         return picked
 
-    def _pick_of_two(self, agents: list[ConnectedAgent], limit: int) -> list[ConnectedAgent]:
+    def _pick_of_two(self, places: list["_Places"], limit: int) -> list[ConnectedAgent]:
         """Of two drawn at random the one that is expected to be done first.
 
         Drawing keeps a burst from going to a single agent that has looked quick a moment ago.
         """
-        known = [agent.latency for agent in agents if agent.latency > 0]
+        known = [place.agent.latency for place in places if place.agent.latency > 0]
         usual = sum(known) / len(known) if known else 1.0
         picked: list[ConnectedAgent] = []
-        while agents and len(picked) < limit:
-            first, second = ids.pair_below(len(agents))
-            place = min(first, second, key=lambda place: _expected(agents[place], usual))
-            agent = agents[place]
-            _reserve(agent, picked)
-            if not agent.free:
-                agents[place] = agents[-1]
-                agents.pop()
+        while places and len(picked) < limit:
+            first, second = ids.pair_below(len(places))
+            number = min(first, second, key=lambda each: _expected(places[each].agent, usual))
+            picked.append(places[number].reserve())
+            if places[number].left <= 0:
+                places[number] = places[-1]
+                places.pop()
         return picked
+
+
+class _Places:
+    """How many more tasks an agent can be given now."""
+
+    __slots__ = ("agent", "left")
+
+    def __init__(self, agent: ConnectedAgent, beyond: Sequence[QueueName] | None) -> None:
+        self.agent = agent
+        self.left = agent.free if beyond is None else agent.room(beyond)
+
+    def reserve(self) -> ConnectedAgent:
+        self.left -= 1
+        self.agent.in_use += 1
+        return self.agent
 
 
 def by_owner(agents: Sequence[ConnectedAgent]) -> list[tuple[Owner, list[ConnectedAgent]]]:
@@ -121,11 +141,6 @@ def by_owner(agents: Sequence[ConnectedAgent]) -> list[tuple[Owner, list[Connect
     for agent in agents:
         groups[None if agent.shared else agent.owner_id].append(agent)
     return list(groups.items())
-
-
-def _reserve(agent: ConnectedAgent, picked: list[ConnectedAgent]) -> None:
-    agent.in_use += 1
-    picked.append(agent)
 
 
 def _expected(agent: ConnectedAgent, usual: float) -> float:

@@ -107,13 +107,12 @@ class Dispatcher:
         """An agent has a free slot that it may not have had before."""
         if agent.id not in self._known:
             self._meet(agent)
-        is_woken = False
+        busy = [name for name in agent.queues if name in self._busy]
+        if busy and agent.is_hungry(busy):
+            self.wake(busy[0])  # one claims from all that are busy
         for name in agent.queues:
             queue = self._queue(name)
             queue.has_room.set()
-            if not is_woken and name in self._busy:  # one claims from all that are busy
-                self.wake(name)
-                is_woken = True
             if queue.pulling is None and name != str(agent.id):
                 queue.pulling = self._guard.spawn(f"permits {name}", self._pull(name, queue))
 
@@ -160,7 +159,9 @@ class Dispatcher:
         self._busy.discard(name)
         for group in group_agents(name, self._registry.serving(name), self._busy):
             while True:
-                picked = self._balancer.pick(group.agents, queue=name)
+                # What waits at an agent would use a limit up, and do nothing.
+                beyond = None if self._limits.cover(group.queues) else group.queues
+                picked = self._balancer.pick(group.agents, queue=name, beyond=beyond)
                 if not picked:
                     self._busy.add(name)
                     queue.has_room.clear()

@@ -14,7 +14,7 @@ from orchestra.features.tasks.errors import NotAllowed, StaleEpoch, TaskNotFound
 from orchestra.features.tasks.events import Subject
 from orchestra.features.tasks.repository import ending as repository
 from orchestra.features.tasks.repository import fairness, families
-from orchestra.features.tasks.repository.ending import SUSPENDED, Change, Locked
+from orchestra.features.tasks.repository.ending import RETURNED, SUSPENDED, Change, Locked
 from orchestra.features.tasks.service import references, retrying
 from orchestra.features.tasks.service.announcing import tell
 from orchestra.features.tasks.service.ends import poison
@@ -78,6 +78,11 @@ def lost(task_id: TaskId, epoch: int, reason: str, *, code: str = "agent_lost") 
         problem=TaskProblem(code, reason),
         reason=reason,
     )
+
+
+def returned(task_id: TaskId, epoch: int, reason: str) -> Ending:
+    """The server takes back what the agent has not begun: no attempt is used up."""
+    return Ending(task_id=task_id, epoch=epoch, trigger=Trigger.RETURN, reason=reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +252,8 @@ def _outcome(item: _Decided) -> str:
         return SUSPENDED
     if item.life.state is TaskState.CANCELLING:
         return TaskState.CANCELLED
+    if item.ending.trigger is Trigger.RETURN:
+        return RETURNED
     return "failed" if item.ending.by_agent else "lost"
 
 

@@ -33,6 +33,7 @@ log = structlog.get_logger(__name__)
 RETRY_SECONDS = 0.2
 # One batch of ends at a time: what comes meanwhile becomes the next, and shares its cost.
 LARGEST_BATCH = 256
+MAX_BEHIND = 4 * LARGEST_BATCH
 
 SessionOf = Callable[[Run], Session | None]
 OnEnd = Callable[[Run, Ended | None], None]
@@ -62,6 +63,11 @@ class Keeper:
         self._endings: Batcher[Ending, Ended] = Batcher(
             "end-runs", self._end_batch, largest=LARGEST_BATCH, parallel=1
         )
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether runs end faster than their ends are written."""
+        return len(self._endings) > MAX_BEHIND
 
     def work_on(self, run: Run) -> None:
         """Something of the run is to be kept."""

@@ -19,12 +19,11 @@ from orchestra.features.tasks.repository.claiming import Claim
 from orchestra.features.tasks.repository.leases import Held
 from orchestra.features.tasks.service.announcing import tell
 from orchestra.features.tasks.service.dispatch.dispatcher import Dispatcher
-from orchestra.features.tasks.service.ends.ending import Claimed, Ended, Ending, lost
+from orchestra.features.tasks.service.ends.ending import Claimed, Ended, Ending, lost, returned
 from orchestra.features.tasks.service.orchestration import steps
 from orchestra.features.tasks.service.streams.assignment import (
     Undeliverable,
     assignment,
-    began_again,
     life_of,
     subject_of,
 )
@@ -33,10 +32,11 @@ from orchestra.features.tasks.service.streams.keeping import Keeper
 from orchestra.features.tasks.service.streams.moving import check_free_elsewhere
 from orchestra.features.tasks.service.streams.probing import Prober
 from orchestra.features.tasks.service.streams.receiving import Receiver
-from orchestra.features.tasks.service.streams.resuming import kept_of
+from orchestra.features.tasks.service.streams.resuming import resumed
 from orchestra.features.tasks.service.streams.returning import forgive
 from orchestra.features.tasks.service.streams.run import Run
 from orchestra.features.tasks.service.streams.session import Session
+from orchestra.features.tasks.service.streams.slots import Slots
 from orchestra.features.tasks.service.streams.submitters import Submitters
 from orchestra.features.tasks.types import Step, TaskId, TaskProblem, TaskState, Trigger
 from orchestra.foundation import clock
@@ -96,11 +96,18 @@ class Plane:
             on_stale=self.lose,
         )
         self.prober = Prober(database=database, bus=bus, settings=settings)
+        self.slots = Slots(
+            registry=registry,
+            keeper=self.keeper,
+            session_of=self.session_of,
+            give_up=self.give_up,
+        )
         self._receiver = Receiver(
             bus=bus,
             keeper=self.keeper,
             commander=self.commander,
             prober=self.prober,
+            slots=self.slots,
             find=self.find,
         )
         self._submitters = Submitters(database)
@@ -152,7 +159,9 @@ class Plane:
                 held = await leases.held_by(tx, agent_id)
                 await forgive(tx, agent_id, hello.running, held)
             slots = min(MAX_SLOTS, hello.slots or record.slots)
-            agent = self.registry.connect(record, instance_id=hello.instance_id, slots=slots)
+            agent = self.registry.connect(
+                record, instance_id=hello.instance_id, slots=slots, backlog=hello.backlog
+            )
             try:
                 session = Session(agent, actor, takes_batches=hello.takes_batches)
                 return await self._begin(session, hello, held)
@@ -163,28 +172,27 @@ class Plane:
     async def _begin(self, session: Session, hello: pb.Hello, held: Sequence[Held]) -> Session:
         """Welcomes: what both sides know goes on, what only the database knows is given away."""
         agent = session.agent
-        running = {(item.task_id, item.epoch) for item in hello.running}
+        running = {(item.task_id, item.epoch) for item in hello.running if not item.waiting}
         ours = [item for item in held if (str(item.task_id), item.epoch) in running]
         self._drop_strangers(agent.id, {(item.task_id, item.epoch) for item in held})
-        resumed = [await self._resume(item, agent) for item in ours]
+        runs = [await self._resume(item, agent) for item in ours]
         self.sessions[agent.id] = session
-        for run in resumed:
+        for run in runs:
             run.attach(agent)
-            agent.in_use += 1
+            self.slots.resume(session, run)
         async with self.database.transaction() as tx:
-            await leases.renew(
-                tx, [run.lease for run in resumed], seconds=self.settings.lease_seconds
-            )
-        session.welcome(resumed)
+            await leases.renew(tx, [run.lease for run in runs], seconds=self.settings.lease_seconds)
+        session.welcome(runs)
         agent.welcomed = True
         self.prober.watch(session)
-        for run, item in zip(resumed, ours, strict=True):
+        for run, item in zip(runs, ours, strict=True):
             if item.is_cancelling:
                 session.cancel(run, item.cancel_reason)
             self.keeper.work_on(run)
+        waiting = {(item.task_id, item.epoch) for item in hello.running if item.waiting}
         for item in held:
             if item not in ours:
-                self._give_away(item)
+                self._give_away(item, has_begun=(str(item.task_id), item.epoch) not in waiting)
         self.registry.on_capacity(agent)
         return session
 
@@ -228,6 +236,11 @@ class Plane:
         if session is not None:
             session.revoke(run, reason)
         self._remove(run)
+
+    def give_up(self, run: Run, ending: Ending) -> None:
+        """Takes a run from its agent, and ends it so."""
+        self.lose(run, ending.reason)
+        self.take_back_soon(ending)
 
     def fresh_token(self, run: Run) -> str:
         run.credential_at = clock.monotonic()
@@ -291,7 +304,7 @@ class Plane:
         self.runs[run.task_id] = run
         session = self.session_of(run)
         if session is None or session.is_closed:
-            gone = lost(run.task_id, run.epoch, "The agent had gone.", code="agent_gone")
+            gone = returned(run.task_id, run.epoch, "The agent had gone.")
             return self._not_delivered(run, gone)
         try:
             message = assignment(
@@ -331,19 +344,7 @@ class Plane:
         run = self.runs.get(held.task_id)
         if run is not None and run.epoch == held.epoch:
             return run
-        kept = await kept_of(self._history, held)
-        run = Run(
-            task_id=held.task_id,
-            epoch=held.epoch,
-            attempt=held.attempt,
-            user_id=held.user_id,
-            agent=agent,
-            run_seconds=held.run_seconds_left,
-            progress_timeout=held.progress_timeout_seconds,
-        )
-        run.resume(sequence=kept.sequence, text=kept.text, life_id=self.id)
-        if not kept.is_announced:
-            run.announce(began_again(held, agent))
+        run = await resumed(self._history, held, agent, life_id=self.id)
         self.runs[run.task_id] = run
         return run
 
@@ -352,14 +353,16 @@ class Plane:
             if (run.task_id, run.epoch) not in held and run.final is None:
                 self._remove(run)
 
-    def _give_away(self, held: Held) -> None:
-        """The agent does not have what the database thinks it has: it was restarted."""
+    def _give_away(self, held: Held, *, has_begun: bool) -> None:
+        """The agent has not begun it, or not what the database thinks it has: it was restarted."""
         run = self.runs.get(held.task_id)
         if run is not None and run.epoch == held.epoch:
             if run.final is not None:
                 return  # its end was taken in and is being written
+            has_begun = has_begun and run.begun
             self._remove(run)
-        self.take_back_soon(lost(held.task_id, held.epoch, "The agent was restarted."))
+        end = lost if has_begun else returned
+        self.take_back_soon(end(held.task_id, held.epoch, "The agent was restarted."))
 
     async def _shorten(self, orphans: Sequence[Run], seconds: float) -> None:
         try:
@@ -383,9 +386,7 @@ class Plane:
         run.tell_room()
         if self.runs.get(run.task_id) is run:
             del self.runs[run.task_id]
-            if run.agent is not None:
-                run.agent.in_use -= 1
-                self.registry.on_capacity(run.agent)
+            self.slots.leave(run)
 
 
 def _agent_id(text: str) -> uuid.UUID:

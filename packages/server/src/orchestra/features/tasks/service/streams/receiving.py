@@ -15,6 +15,7 @@ from orchestra.features.tasks.service.streams.keeping import Keeper
 from orchestra.features.tasks.service.streams.probing import Prober
 from orchestra.features.tasks.service.streams.run import Run
 from orchestra.features.tasks.service.streams.session import Session
+from orchestra.features.tasks.service.streams.slots import Slots
 from orchestra.features.tasks.types import TaskId
 from orchestra.foundation.messaging import Bus
 
@@ -32,9 +33,10 @@ class Receiver:
         keeper: Keeper,
         commander: Commander,
         prober: Prober,
+        slots: Slots,
         find: Callable[[TaskId, int], Run | None],
     ) -> None:
-        self._prober = prober
+        self._prober, self._slots = prober, slots
         self._bus, self._keeper, self._commander, self._find = bus, keeper, commander, find
 
     async def receive(self, session: Session, message: pb.TaskMessage) -> None:
@@ -43,6 +45,8 @@ class Receiver:
             await self._events(session, message)
         elif message.type == pb.TASK_TYPE_COMMAND:
             await self._command(session, message)
+        elif message.type == pb.TASK_TYPE_RETURN:
+            self._slots.take_returned(session, self._returned(session, message))
         elif message.type == pb.TASK_TYPE_PROBE_RESULT:
             result = pb.ProbeResult()
             message.payload.Unpack(result)
@@ -58,8 +62,12 @@ class Receiver:
         if run is None:
             await self._refuse(session, _stranger(session, task_id, message.epoch), batch)
             return
+        session.backlog.note_begun(run)
+        was_over = run.final is not None
         logs = run.take_in(batch.events)
         session.agent.event_at = run.last_event_at
+        if run.final is not None and not was_over:
+            self._slots.note_final(session, run, run.final)
         if logs:
             await self._bus.publish_soon(
                 *(events.log_line(task_id, run.epoch, number, line) for number, line in logs)
@@ -71,11 +79,23 @@ class Receiver:
         task_id, command = _unpack(message, pb.Command())
         run = self._run(session, task_id, message.epoch)
         if run is not None:
+            session.backlog.note_begun(run)
             await self._commander.take_in(run, command)
             return
         stranger = _stranger(session, task_id, message.epoch)
         await self._commander.refuse(session, stranger, command)
         session.revoke(stranger, "The lease is over.")
+
+    def _returned(self, session: Session, message: pb.TaskMessage) -> list[Run]:
+        """Runs that an agent gives back, and that have said nothing."""
+        said = pb.Return()
+        try:
+            message.payload.Unpack(said)
+            named = [(TaskId(uuid.UUID(item.task_id)), item.epoch) for item in said.runs]
+        except (DecodeError, ValueError) as error:
+            raise BadMessage from error
+        found = [self._run(session, task_id, epoch) for task_id, epoch in named]
+        return [run for run in found if run is not None and not run.received]
 
     def _run(self, session: Session, task_id: TaskId, epoch: int) -> Run | None:
         run = self._find(task_id, epoch)

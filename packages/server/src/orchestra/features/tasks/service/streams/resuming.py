@@ -4,8 +4,11 @@ from dataclasses import dataclass
 
 import msgspec
 
+from orchestra.features.agents import ConnectedAgent
 from orchestra.features.events import History, task_topic
 from orchestra.features.tasks.repository.leases import Held
+from orchestra.features.tasks.service.streams.assignment import began_again
+from orchestra.features.tasks.service.streams.run import Run
 
 # A day's worth of the fastest agent is far below; it bounds a read that would never end.
 MAX_PAGES = 2_000
@@ -32,6 +35,24 @@ class Kept:
     sequence: int
     text: str
     is_announced: bool  # readers have been told that the run has begun
+
+
+async def resumed(history: History, held: Held, agent: ConnectedAgent, *, life_id: str) -> Run:
+    """A run that an earlier control plane had, as it goes on here; raises Unavailable."""
+    kept = await kept_of(history, held)
+    run = Run(
+        task_id=held.task_id,
+        epoch=held.epoch,
+        attempt=held.attempt,
+        user_id=held.user_id,
+        agent=agent,
+        run_seconds=held.run_seconds_left,
+        progress_timeout=held.progress_timeout_seconds,
+    )
+    run.resume(sequence=kept.sequence, text=kept.text, life_id=life_id)
+    if not kept.is_announced:
+        run.announce(began_again(held, agent))
+    return run
 
 
 async def kept_of(history: History, held: Held) -> Kept:

@@ -49,13 +49,16 @@ class Run:
         "agent",
         "agent_id",
         "agent_name",
+        "assigned_at",
         "attempt",
+        "begun",
         "carried",
         "claimed",
         "credential_at",
         "epoch",
         "final",
         "grace_seconds",
+        "has_slot",
         "is_draining",
         "is_leaving",
         "is_lost",
@@ -67,6 +70,7 @@ class Run:
         "received",
         "room",
         "run_deadline",
+        "run_seconds",
         "saved",
         "started_at",
         "task_id",
@@ -86,7 +90,8 @@ class Run:
         self.agent: ConnectedAgent | None = agent
         self.agent_id, self.agent_name = agent.id, agent.name
         self.started_at = self.last_event_at = self.credential_at = now
-        self.run_deadline = now + run_seconds
+        self.assigned_at, self.begun, self.has_slot = now, False, True
+        self.run_seconds, self.run_deadline = run_seconds, now + run_seconds
         self.progress_timeout = progress_timeout
         self.received = self.kept = self.saved = self.text_sequence = 0
         self.unsent: deque[Unsent] = deque()
@@ -107,6 +112,13 @@ class Run:
         # Tells windows of a control plane that has resumed a run from those of the one before.
         self.life_id = ""
         self._gap_allowed = False
+
+    def begin(self) -> None:
+        """Its agent has a slot for it, and calls the handler."""
+        if not self.begun:
+            self.begun = True
+            self.started_at = self.last_event_at = clock.monotonic()
+            self.run_deadline = self.started_at + self.run_seconds
 
     def resume(self, *, sequence: int, text: str, life_id: str) -> None:
         """Begins where an earlier control plane left off."""

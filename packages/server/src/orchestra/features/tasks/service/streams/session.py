@@ -10,6 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from orchestra_protocol import agent_pb2 as pb
 
 from orchestra.features.agents import ConnectedAgent
+from orchestra.features.tasks.service.streams.backlog import Backlog
 from orchestra.features.tasks.service.streams.run import Run
 from orchestra.foundation import clock
 from orchestra.foundation.auth import Actor
@@ -34,6 +35,8 @@ class Session:
         self._wakened = asyncio.Event()
         self._error: Exception | None = None
         self.is_closed = False
+        self.backlog = Backlog(agent.slots)
+        self.recalled_at = float("-inf")
 
     def close(self, error: Exception | None = None) -> None:
         """What is already put out still goes; then the stream ends, with `error` if given."""
@@ -79,11 +82,14 @@ class Session:
             pb.ResumedTask(task_id=str(run.task_id), epoch=run.epoch, sequence=run.kept)
             for run in resumed
         ]
-        self._put(pb.TASK_TYPE_WELCOME, pb.Welcome(resumed=items, takes_batches=True))
+        self._put(
+            pb.TASK_TYPE_WELCOME, pb.Welcome(resumed=items, takes_batches=True, takes_returns=True)
+        )
 
     def assign(
         self, run: Run, assignment: pb.Assignment, *, priority: pb.TaskPriority.ValueType
     ) -> None:
+        self.backlog.add(run, priority=priority)
         self._put(pb.TASK_TYPE_ASSIGN, assignment, run=run, priority=priority)
 
     def acknowledge(self, run: Run, sequence: int, *, final: bool = False) -> None:
@@ -104,6 +110,11 @@ class Session:
 
     def probe(self, probe: pb.Probe) -> None:
         self._put(pb.TASK_TYPE_PROBE, probe)
+
+    def recall(self, reason: str) -> None:
+        """Asks for all that has not begun."""
+        self.recalled_at = clock.monotonic()
+        self._put(pb.TASK_TYPE_RECALL, pb.Recall(reason=reason))
 
     def drain(self, reason: str) -> None:
         self._put(pb.TASK_TYPE_DRAIN, pb.Drain(reason=reason))

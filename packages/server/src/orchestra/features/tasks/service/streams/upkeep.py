@@ -10,10 +10,11 @@ from orchestra.features.identity import REVOKED
 from orchestra.features.tasks import events
 from orchestra.features.tasks.repository import leases
 from orchestra.features.tasks.repository.leases import TextSoFar
-from orchestra.features.tasks.service.ends.ending import Ending, lost
+from orchestra.features.tasks.service.ends.ending import Ending, lost, returned
 from orchestra.features.tasks.service.streams import moving
 from orchestra.features.tasks.service.streams.plane import TOKEN_SECONDS, Plane
 from orchestra.features.tasks.service.streams.run import Run
+from orchestra.features.tasks.service.streams.slots import ANSWER_SECONDS
 from orchestra.foundation import clock
 from orchestra.foundation.concurrency import Guard, forever
 from orchestra.foundation.errors import Conflict, Unavailable
@@ -79,13 +80,14 @@ class Upkeep:
     async def _look(self) -> float:
         """Time-outs to the quarter of a second; the reconciler knows them too, but later."""
         now = clock.monotonic()
+        for session in list(self._plane.sessions.values()):
+            self._plane.slots.recall_stalled(session, now)
         for run in list(self._plane.runs.values()):
             if run.final is not None:
                 continue
             ending = self._overdue(run, now)
             if ending is not None:
-                self._plane.lose(run, ending.reason)
-                self._plane.take_back_soon(replace(ending, text=run.text))
+                self._plane.give_up(run, replace(ending, text=run.text))
             elif now - run.credential_at > TOKEN_SECONDS / 2:
                 session = self._plane.session_of(run)
                 if session is not None:
@@ -94,6 +96,8 @@ class Upkeep:
 
     def _overdue(self, run: Run, now: float) -> Ending | None:
         task_id, epoch = run.task_id, run.epoch
+        if not run.begun:
+            return self._stranded(run, now)
         if run.orphaned_at is not None and now - run.orphaned_at > run.grace_seconds:
             return lost(task_id, epoch, "The agent's connection was lost and did not come back.")
         if now > run.run_deadline:
@@ -102,6 +106,15 @@ class Upkeep:
         if now - run.last_event_at > run.progress_timeout and not run.is_leaving:
             said = f"The agent said nothing for {run.progress_timeout:g} s."
             return lost(task_id, epoch, said, code="progress_timeout")
+        return None
+
+    def _stranded(self, run: Run, now: float) -> Ending | None:
+        """Of a run that waits at its agent: the agent is away, or does not answer a recall."""
+        if run.orphaned_at is not None and now - run.orphaned_at > run.grace_seconds:
+            return returned(run.task_id, run.epoch, "The agent's connection was lost.")
+        if now - run.assigned_at > ANSWER_SECONDS:
+            said = "The agent neither begins it nor gives it back."
+            return lost(run.task_id, run.epoch, said, code="progress_timeout")
         return None
 
     async def _save(self) -> float:
