@@ -72,3 +72,19 @@ def test_a_lease_that_one_late_heartbeat_ends_is_warned_of() -> None:
     [warning] = Settings(lease_seconds=3, heartbeat_seconds=2).warnings
     assert "lease_seconds (3)" in warning
     assert Settings(lease_seconds=4, heartbeat_seconds=2).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"blob_store": "floppy"}, "should be postgresql or s3"),
+        ({"blob_store": "s3"}, "s3_bucket has to name a bucket"),
+        ({"s3_access_key": "a"}, "belong together"),
+        ({"s3_endpoint": "s3.example.org"}, "begin with https://"),
+    ],
+)
+def test_storage_of_blobs_is_set_as_a_whole(
+    tmp_path: Path, values: dict[str, str], said: str
+) -> None:
+    with pytest.raises(BadSetting, match=said):
+        settings.load({"data_dir": tmp_path, **values}, {})

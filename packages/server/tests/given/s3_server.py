@@ -13,7 +13,8 @@ from orchestra.engines.testing import Running
 from orchestra.foundation.settings import Settings
 
 BUCKET = "orchestra"
-ACCESS_KEY, READ_ONLY_KEY, SECRET_KEY = "AKIAORCHESTRA", "AKIAREADER", "a-secret-of-the-test"
+ACCESS_KEY, SECRET_KEY = "AKIAORCHESTRA", "a-secret-of-the-test"
+READ_ONLY_KEY, WRITE_ONLY_KEY = "AKIAREADER", "AKIAWRITER"
 EVERYTHING = ["Admin", "Read", "Write", "List", "Tagging"]
 PARTS = ("master", "volume", "filer", "s3")
 
@@ -95,8 +96,9 @@ def _identities() -> object:
                 "actions": actions,
             }
             for name, key, actions in (
-                ("writer", ACCESS_KEY, EVERYTHING),
+                ("owner", ACCESS_KEY, EVERYTHING),
                 ("reader", READ_ONLY_KEY, ["Read", "List"]),
+                ("blind", WRITE_ONLY_KEY, ["Write"]),
             )
         ]
     }

@@ -33,3 +33,7 @@ class ObjectStoreFailed(Unavailable):
 
 class ObjectMissing(ObjectStoreFailed):
     """The object is not there, although it should be."""
+
+
+class ObjectDenied(ObjectStoreFailed):
+    """Our key may not do this. Without the right to list, so does S3 say that nothing is there."""

@@ -5,9 +5,9 @@ it is told, and what its errors mean to whoever runs the instance. It is importe
 used: it takes 10 MB of each process.
 """
 
+import contextlib
 import re
 from collections.abc import AsyncIterator, Generator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -17,7 +17,12 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
-from orchestra.foundation.object_places import ObjectMissing, ObjectStoreFailed, Place
+from orchestra.foundation.object_places import (
+    ObjectDenied,
+    ObjectMissing,
+    ObjectStoreFailed,
+    Place,
+)
 from orchestra.foundation.settings import Settings
 
 # S3 wants parts of at least 5 MiB, and at most 10,000 of them: enough for 80 GiB.
@@ -114,11 +119,9 @@ class ObjectStore:
         await self.delete(place)
 
     async def ping(self, place: Place) -> None:
-        """Raises unless the storage answers; whether the object exists does not matter."""
-        try:
+        """Raises unless the storage answers and knows us; the object need not exist."""
+        with contextlib.suppress(ObjectMissing, ObjectDenied):
             await self.read(place, 0, 1)
-        except ObjectMissing:
-            return
 
     def _client(self, bucket: str) -> S3Store:
         if bucket not in self._clients:
@@ -151,15 +154,16 @@ class ObjectStore:
                 **more,
             )
 
-    @contextmanager
+    @contextlib.contextmanager
     def _translated(self, bucket: str, verb: str) -> Generator[None]:
         """Raises what the storage means as ObjectStoreFailed."""
         try:
             yield
         except (BaseError, FileNotFoundError) as error:
             said = str(error)
-            kind = ObjectMissing if _is_absence(error, said) else ObjectStoreFailed
-            raise kind(_meaning(bucket, verb, said), retry_after=5, said=said) from error
+            raise _kind(error, said)(
+                _meaning(bucket, verb, said), retry_after=5, said=said
+            ) from error
 
 
 def _meaning(bucket: str, verb: str, said: str) -> str:
@@ -182,8 +186,11 @@ def _meaning(bucket: str, verb: str, said: str) -> str:
     return f"The object storage cannot {verb} in the bucket {bucket} now ({code})."
 
 
-def _is_absence(error: Exception, said: str) -> bool:
-    return isinstance(error, FileNotFoundError) and _code(said) != "NoSuchBucket"
+def _kind(error: Exception, said: str) -> type[ObjectStoreFailed]:
+    code = _code(said)
+    if isinstance(error, FileNotFoundError) and code != "NoSuchBucket":
+        return ObjectMissing
+    return ObjectDenied if code in _DENIED else ObjectStoreFailed
 
 
 def _code(said: str) -> str | None:

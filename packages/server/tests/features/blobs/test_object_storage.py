@@ -17,7 +17,7 @@ from orchestra.features.blobs.types import CHUNK_BYTES, Span
 from orchestra.foundation.object_places import ObjectMissing, ObjectStoreFailed, Place
 from orchestra.foundation.object_store import PART_BYTES
 from orchestra.foundation.settings import Settings
-from s3_server import BUCKET, READ_ONLY_KEY, RunningS3
+from s3_server import BUCKET, READ_ONLY_KEY, WRITE_ONLY_KEY, RunningS3
 
 # The first test here waits for the server to start.
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(90)]
@@ -228,9 +228,14 @@ async def test_storage_that_says_nothing_is_given_up(
         network.is_silent = True
         settings = in_s3.with_values("test", s3_endpoint=network.url, s3_timeout_seconds=0.2)
         async with world.door(rest.routes, settings=settings)() as client:
-            answer = await client.get(f"/api/blobs/{blob}")
-    assert (answer.status_code, answer.json()["code"]) == (503, "object_storage")
-    assert "does not answer" in answer.json()["detail"]
+            answers = [
+                await client.get(f"/api/blobs/{blob}"),
+                await client.put("/api/blobs", content=pieces(LARGE)),
+            ]
+    for answer in answers:
+        assert (answer.status_code, answer.json()["code"]) == (503, "object_storage")
+        assert "does not answer" in answer.json()["detail"]
+    assert len(await rows(world, "SELECT FROM blob_uploads")) == 1
 
 
 async def test_changed_content_is_never_given_out_as_a_whole(
@@ -258,19 +263,30 @@ async def test_objects_that_cannot_be_removed_are_tried_again(
 ) -> None:
     blob = await put(http, b"stays for now")
     place = await place_of(world, blob)
-    await http.delete(f"/api/blobs/{blob}")
+    other = await place_of(world, await put(http, b"stays too"))
+    for name in (blob, hashlib.sha256(b"stays too").hexdigest()):
+        await http.delete(f"/api/blobs/{name}")
     away = in_s3.with_values("test", s3_secret_key="wrong")
     await jobs.sweep(world.database, away)()
-    [waiting] = await rows(world, "SELECT due_at > now() AS later FROM blob_garbage")
-    assert waiting["later"]
+    waiting = await rows(world, "SELECT due_at > now() AS later FROM blob_garbage")
+    assert [row["later"] for row in waiting] == [True, True]
     async with world.database.transaction() as tx:
         await tx.execute("UPDATE blob_garbage SET due_at = now()")
     await jobs.sweep(world.database, in_s3)()
     assert not await is_stored(in_s3, place)
+    assert not await is_stored(in_s3, other)
 
 
 async def test_storage_that_works_is_found_to_work(in_s3: Settings) -> None:
     await blobs.ping(in_s3)
+    await blobs.try_out(in_s3)
+    blind = in_s3.with_values("test", s3_access_key=WRITE_ONLY_KEY)
+    await blobs.ping(blind)  # it answers: what is not there looks forbidden to who may not list
+    with pytest.raises(ObjectStoreFailed, match="may not read objects"):
+        await blobs.try_out(blind)
+    stranger = in_s3.with_values("test", s3_access_key="UNKNOWN")
+    with pytest.raises(ObjectStoreFailed, match="orchestra doctor"):
+        await blobs.ping(stranger)
     await blobs.try_out(in_s3)
     assert not await is_stored(in_s3, Place(BUCKET, f"{in_s3.s3_prefix}{stores.PROBE}"))
 

@@ -7,7 +7,7 @@ import structlog
 from orchestra.features.blobs.repository import removing as repository
 from orchestra.features.blobs.service import stores
 from orchestra.foundation.database import Database
-from orchestra.foundation.object_places import ObjectStoreFailed
+from orchestra.foundation.object_places import ObjectStoreFailed, Place
 from orchestra.foundation.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -43,17 +43,28 @@ def sweep(database: Database, settings: Settings) -> Step:
 
 
 async def _remove_objects(database: Database, settings: Settings) -> int:
-    """Removes what was left outside the database, without a transaction meanwhile; how many."""
+    """Removes what was left outside the database, without a transaction meanwhile; how many.
+
+    A bucket that fails once is left alone for a while.
+    """
     async with database.transaction() as tx:
         places = await repository.garbage(tx, limit=OBJECTS)
+    failed: set[str] = set()
     for place in places:
-        try:
-            await stores.objects(settings).delete(place)
-        except ObjectStoreFailed as error:
-            log.warning("an object stays for now", place=place, error=error.message)
-            async with database.transaction() as tx:
-                await repository.put_off(tx, place, seconds=AGAIN_SECONDS)
-            continue
+        if place.bucket not in failed and not await _is_removed(settings, place):
+            failed.add(place.bucket)
         async with database.transaction() as tx:
-            await repository.removed(tx, [place])
+            if place.bucket in failed:
+                await repository.put_off(tx, place, seconds=AGAIN_SECONDS)
+            else:
+                await repository.removed(tx, place)
     return len(places)
+
+
+async def _is_removed(settings: Settings, place: Place) -> bool:
+    try:
+        await stores.objects(settings).delete(place)
+    except ObjectStoreFailed as error:
+        log.warning("an object stays for now", place=place, error=error.message, said=error.said)
+        return False
+    return True

@@ -1,7 +1,6 @@
 """SQL of what goes: blobs that are deleted or not used, and the objects they leave behind."""
 
 import uuid
-from collections.abc import Sequence
 
 from orchestra.features.blobs.repository.rows import raw
 from orchestra.features.blobs.types import Sha256
@@ -91,14 +90,9 @@ async def garbage(tx: Transaction, *, limit: int) -> list[Place]:
     return [Place(row["bucket"], row["object_key"]) for row in rows]
 
 
-async def removed(tx: Transaction, places: Sequence[Place]) -> None:
+async def removed(tx: Transaction, place: Place) -> None:
     await tx.execute(
-        """
-        DELETE FROM blob_garbage USING unnest($1::text[], $2::text[]) AS gone (bucket, object_key)
-        WHERE blob_garbage.bucket = gone.bucket AND blob_garbage.object_key = gone.object_key
-        """,
-        [place.bucket for place in places],
-        [place.key for place in places],
+        "DELETE FROM blob_garbage WHERE bucket = $1 AND object_key = $2", place.bucket, place.key
     )
 
 

@@ -57,10 +57,10 @@ async def adopt(tx: Transaction, sha256: Sha256) -> UploadId | None:
 
 
 async def complete(tx: Transaction, upload_id: UploadId, sha256: Sha256, *, size: int) -> bool:
-    """Makes a blob of an upload; False if another has just become this one."""
+    """Makes a blob of an upload; False if another has just become this one, or it was swept."""
     try:
         async with tx.savepoint():
-            await tx.execute(
+            found = await tx.execute(
                 """
                 UPDATE blob_uploads SET sha256 = $2, size = $3, touched_at = now() WHERE id = $1
                 """,
@@ -70,7 +70,7 @@ async def complete(tx: Transaction, upload_id: UploadId, sha256: Sha256, *, size
             )
     except asyncpg.UniqueViolationError:
         return False
-    return True
+    return found == 1
 
 
 async def drop(tx: Transaction, upload_id: UploadId) -> None:

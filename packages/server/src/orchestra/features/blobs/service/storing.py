@@ -154,7 +154,7 @@ async def _keep(tx: Transaction, upload_id: UploadId, sha256: Sha256, *, size: i
             return earlier
         if await repository.complete(tx, upload_id, sha256, size=size):
             return upload_id
-    raise Unavailable("Others store the same content at this moment.", retry_after=1)
+    raise Unavailable("The content could not be kept at this moment.", retry_after=1)
 
 
 async def chunked(content: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
