@@ -170,6 +170,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/agents/{agent_id}/share": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * ShareAgent
+         * @description The agent works for everybody from now on; only an administrator may decide that.
+         */
+        post: operations["share_agent"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/agents/{agent_id}/unshare": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * UnshareAgent
+         * @description The agent gets only its owner's tasks from now on.
+         */
+        post: operations["unshare_agent"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/approvals": {
         parameters: {
             query?: never;
@@ -357,7 +397,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /**
+         * ListBlobs
+         * @description What you have brought (administrators, with `everybody`: what anybody has), newest first.
+         */
+        get: operations["list_blobs"];
         /**
          * PutBlob
          * @description Takes the body as it comes, of any type; with `sha256` only that content.
@@ -382,6 +426,33 @@ export interface paths {
          * @description The content, or the range of it that is asked for.
          */
         get: operations["get_blob"];
+        put?: never;
+        post?: never;
+        /**
+         * DeleteBlob
+         * @description Takes back what you have brought, unless one of your tasks refers to it.
+         *
+         *     An administrator also removes what others have brought. A run takes back what it has brought
+         *     itself.
+         */
+        delete: operations["delete_blob"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/blobs/{sha256}/metadata": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * DescribeBlob
+         * @description What is known of it without its content.
+         */
+        get: operations["describe_blob"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1443,6 +1514,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/workflows/{name}/runs/{task_id}/replay": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Replay
+         * @description Takes a run that has failed or was cancelled on, as another run on the same version.
+         *
+         *     What its nodes have done is kept. The same run again gives the same replay.
+         */
+        post: operations["replay"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/health": {
         parameters: {
             query?: never;
@@ -1719,6 +1812,16 @@ export interface components {
         /** BatchView */
         BatchView: {
             items: components["schemas"]["BatchItem"][];
+        };
+        /** BlobDetail */
+        BlobDetail: {
+            blob: string;
+            created_at: string | null;
+            kept_until: string | null;
+            media_type: string;
+            size: number;
+            store: string;
+            tasks: string[];
         };
         /** BlobView */
         BlobView: {
@@ -2124,6 +2227,18 @@ export interface components {
          * @enum {string}
          */
         Overlap: "skip" | "queue" | "cancel_previous";
+        /** OwnedBlobView */
+        OwnedBlobView: {
+            blob: string;
+            /** Format: date-time */
+            created_at: string;
+            in_use: boolean;
+            kept_until: string | null;
+            media_type: string;
+            owner: string;
+            size: number;
+            store: string;
+        };
         /** Page[Agent] */
         PageOfAgent: {
             items: components["schemas"]["Agent"][];
@@ -2157,6 +2272,11 @@ export interface components {
         /** Page[MessageView] */
         PageOfMessageView: {
             items: components["schemas"]["MessageView"][];
+            next_cursor?: string | null;
+        };
+        /** Page[OwnedBlobView] */
+        PageOfOwnedBlobView: {
+            items: components["schemas"]["OwnedBlobView"][];
             next_cursor?: string | null;
         };
         /** Page[QueueView] */
@@ -2376,6 +2496,17 @@ export interface components {
          * @enum {string}
          */
         Role: "admin" | "member" | "viewer";
+        /** RunReplayView */
+        RunReplayView: {
+            kept: string[];
+            name: string;
+            /** Format: uuid */
+            replay_of: string;
+            state: string;
+            /** Format: uuid */
+            task_id: string;
+            version: number;
+        };
         /** RunRequest */
         RunRequest: {
             input?: unknown;
@@ -3047,6 +3178,68 @@ export interface operations {
             };
         };
     };
+    share_agent: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                agent_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Agent"];
+                };
+            };
+            /** @description Refused, or failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    unshare_agent: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                agent_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Agent"];
+                };
+            };
+            /** @description Refused, or failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_approvals: {
         parameters: {
             query?: {
@@ -3338,6 +3531,39 @@ export interface operations {
             };
         };
     };
+    list_blobs: {
+        parameters: {
+            query?: {
+                limit?: number | null;
+                cursor?: string | null;
+                everybody?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageOfOwnedBlobView"];
+                };
+            };
+            /** @description Refused, or failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     put_blob: {
         parameters: {
             query?: {
@@ -3390,6 +3616,66 @@ export interface operations {
                 };
                 content: {
                     "application/json": unknown;
+                };
+            };
+            /** @description Refused, or failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_blob: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                sha256: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, nothing follows */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused, or failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    describe_blob: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                sha256: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlobDetail"];
                 };
             };
             /** @description Refused, or failed; `code` says why. */
@@ -5601,6 +5887,38 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["StartedView"];
+                };
+            };
+            /** @description Refused, or failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    replay: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+                task_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request accepted, processing continues off-line */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunReplayView"];
                 };
             };
             /** @description Refused, or failed; `code` says why. */
