@@ -204,6 +204,29 @@ async def test_another_region_is_told(
             await stores.objects(settings).put(Place(BUCKET, "any"), pieces(b"x"))
 
 
+async def test_the_bucket_may_be_part_of_the_host(
+    in_s3: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen by a proxy, since no such host has an address."""
+    heads: list[str] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append((await reader.readuntil(b"\r\n\r\n")).decode())
+        writer.write(b'HTTP/1.1 200 OK\r\netag: "x"\r\ncontent-length: 0\r\n\r\n')
+        await writer.drain()
+        writer.close()
+
+    settings = in_s3.with_values("test", s3_path_style=False, s3_endpoint="http://s3.example.test")
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        proxy = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        monkeypatch.setenv("HTTP_PROXY", proxy)
+        monkeypatch.setenv("http_proxy", proxy)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        monkeypatch.delenv("no_proxy", raising=False)
+        await stores.objects(settings).put(Place(BUCKET, "blobs/1"), pieces(b"x"))
+    assert heads[0].startswith("PUT http://orchestra.s3.example.test/blobs/1 HTTP/1.1")
+
+
 async def test_cut_answers_are_asked_for_again(
     world: Any, http: httpx.AsyncClient, in_s3: Settings, s3: RunningS3
 ) -> None:
