@@ -4,17 +4,25 @@ It must not know what a task is; who gives agents work reads the registry.
 """
 
 from orchestra.features.agents.errors import NameTaken
-from orchestra.features.agents.repository import AgentFilter, connected, count_by_status, get, names
+from orchestra.features.agents.repository import (
+    AgentFilter,
+    connected,
+    count_by_status,
+    get,
+    get_many,
+    names,
+)
 from orchestra.features.agents.service.connected import ConnectedAgent
 from orchestra.features.agents.service.enrolment import key_check
 from orchestra.features.agents.service.presence import Presence
 from orchestra.features.agents.service.quarantine import FAULTS, Fault, note_faults
 from orchestra.features.agents.service.quarantine import Policy as QuarantinePolicy
-from orchestra.features.agents.service.registration import find, owned, visible
+from orchestra.features.agents.service.registration import check_owned, find, visible
 from orchestra.features.agents.service.registry import Registry
 from orchestra.features.agents.types import Agent, AgentId, AgentStatus, Probe
 
 find_agents, agent_names, note_connected, get_agent = find, names, connected, get
+get_agents = get_many
 
 __all__ = [
     "FAULTS",
@@ -30,12 +38,13 @@ __all__ = [
     "QuarantinePolicy",
     "Registry",
     "agent_names",
+    "check_owned",
     "count_by_status",
     "find_agents",
     "get_agent",
+    "get_agents",
     "key_check",
     "note_connected",
     "note_faults",
-    "owned",
     "visible",
 ]

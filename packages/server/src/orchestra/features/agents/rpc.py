@@ -75,8 +75,7 @@ class AgentRpcs:
         self, request: pb.RegisterAgentRequest, context: Context
     ) -> pb.RegisterAgentResponse:
         said = schemas.registration_from_wire(request)
-        async with self._database.transaction() as tx:
-            agent = await registration.register(tx, current_actor(), said)
+        agent = await registration.register(self._database, current_actor(), said)
         return pb.RegisterAgentResponse(
             agent_id=str(agent.id),
             heartbeat_interval_seconds=self._registry.beat_seconds,
@@ -97,8 +96,7 @@ class AgentRpcs:
         async for message in request:
             if message.agent_id != named:
                 named, agent_id = message.agent_id, as_id(message.agent_id)
-                async with self._database.transaction() as tx:
-                    await registration.owned(tx, actor, agent_id)
+                await self._check_owned(actor, agent_id)
             if not self._registry.beat(agent_id, message):
                 self._forwarder.send(message)
             yield pb.HeartbeatResponse(
@@ -106,6 +104,15 @@ class AgentRpcs:
                 timestamp=_now(),
                 interval_seconds=self._registry.beat_seconds,
             )
+
+    async def _check_owned(self, actor: Actor, agent_id: uuid.UUID) -> None:
+        """Raises AgentNotFound for one that is not the caller's; asks nobody about one here."""
+        present = self._registry.get(agent_id)
+        if present is not None:
+            registration.check_owned(actor, present.written)
+            return
+        async with self._database.transaction() as tx:
+            await registration.owned(tx, actor, agent_id)
 
     async def ListAgents(  # noqa: N802 - the wire's name
         self, request: pb.ListAgentsRequest, context: Context

@@ -20,7 +20,7 @@ from orchestra.features.agents.types import (
     Registration,
     Resources,
 )
-from orchestra.foundation.database import Row, Transaction, without_nul
+from orchestra.foundation.database import Database, Row, Transaction, without_nul
 
 MAX_INSTANCE = 100
 _COLUMNS = """
@@ -47,6 +47,7 @@ ON CONFLICT (owner_id, name) DO UPDATE SET
 RETURNING {_COLUMNS}
 """
 _GET = f"SELECT {_COLUMNS} FROM agents WHERE id = $1"
+_GET_MANY = f"SELECT {_COLUMNS} FROM agents WHERE id = ANY($1::uuid[])"
 _FIND = f"""
 SELECT {_COLUMNS} FROM agents
 WHERE ($1::uuid IS NULL OR owner_id = $1 OR shared)
@@ -74,10 +75,13 @@ class AgentFilter:
 
 
 async def upsert(
-    tx: Transaction, new_id: uuid.UUID, owner_id: uuid.UUID, *, shared: bool, said: Registration
+    database: Database, new_id: uuid.UUID, owner_id: uuid.UUID, *, shared: bool, said: Registration
 ) -> Agent:
-    """Writes what an agent says of itself; owner and name decide which agent it is."""
-    row = await tx.fetch_one(
+    """Writes what an agent says of itself; owner and name decide which agent it is.
+
+    One statement, which is a transaction: thousands of agents may come at once.
+    """
+    rows = await database.fetch(
         _UPSERT,
         new_id,
         said.name,
@@ -90,14 +94,18 @@ async def upsert(
         said.slots,
         said.restorable,
     )
-    if row is None:
-        raise LookupError("an upsert returns its row")
-    return _to_agent(row)
+    return _to_agent(rows[0])
 
 
 async def get(tx: Transaction, agent_id: uuid.UUID) -> Agent | None:
     row = await tx.fetch_one(_GET, agent_id)
     return _to_agent(row) if row else None
+
+
+async def get_many(database: Database, ids: Sequence[uuid.UUID]) -> dict[AgentId, Agent]:
+    """Those that there are."""
+    rows = await database.fetch(_GET_MANY, list(ids))
+    return {AgentId(row["id"]): _to_agent(row) for row in rows}
 
 
 async def find(tx: Transaction, wanted: AgentFilter) -> list[Agent]:
@@ -141,17 +149,23 @@ async def forget(tx: Transaction, agent_id: uuid.UUID) -> bool:
 
 
 async def connected(
-    tx: Transaction, agent_id: uuid.UUID, *, control_plane_id: str, instance_id: str
+    tx: Transaction, instances: Mapping[uuid.UUID, str], *, control_plane_id: str
 ) -> None:
+    """Notes that agents are at this control plane now, each with the id of its process."""
     await tx.execute(
         """
-        UPDATE agents SET status = 'online', reason = '', control_plane_id = $2, instance_id = $3,
-            connected_at = now(), last_heartbeat_at = now(), updated_at = now()
-        WHERE id = $1
+        WITH locked AS MATERIALIZED (
+            SELECT id FROM agents WHERE id = ANY($1::uuid[]) ORDER BY id FOR NO KEY UPDATE
+        )
+        UPDATE agents SET status = 'online', reason = '', control_plane_id = $3,
+            instance_id = given.instance, connected_at = now(), last_heartbeat_at = now(),
+            updated_at = now()
+        FROM locked JOIN unnest($1::uuid[], $2::text[]) AS given (id, instance) USING (id)
+        WHERE agents.id = given.id
         """,
-        agent_id,
+        list(instances),
+        [without_nul(instance)[:MAX_INSTANCE] for instance in instances.values()],
         control_plane_id,
-        without_nul(instance_id)[:MAX_INSTANCE],
     )
 
 

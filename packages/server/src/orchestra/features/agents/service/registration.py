@@ -10,7 +10,7 @@ from orchestra.features.agents.repository import AgentFilter
 from orchestra.features.agents.types import Agent, Registration
 from orchestra.foundation import ids
 from orchestra.foundation.auth import Actor, ActorKind, Permission
-from orchestra.foundation.database import Transaction
+from orchestra.foundation.database import Database, Transaction
 from orchestra.foundation.errors import FieldError, Forbidden, InvalidInput
 
 CAPABILITY = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -18,7 +18,7 @@ MAX_NAME, MAX_VERSION, MAX_TEXT = 100, 100, 4_000
 MAX_CAPABILITIES, MAX_LABELS, MAX_SLOTS = 100, 32, 1_000
 
 
-async def register(tx: Transaction, actor: Actor, said: Registration) -> Agent:
+async def register(database: Database, actor: Actor, said: Registration) -> Agent:
     """Writes down what an agent says of itself.
 
     An agent of an administrator serves everybody, another one only its owner, unless an
@@ -33,7 +33,9 @@ async def register(tx: Transaction, actor: Actor, said: Registration) -> Agent:
     if problems := _problems(said):
         text = "; ".join(f"{item.field}: {item.message}" for item in problems)
         raise InvalidInput(text, fields=problems)
-    return await repository.upsert(tx, ids.new_id(), actor.owner, shared=actor.is_admin, said=said)
+    return await repository.upsert(
+        database, ids.new_id(), actor.owner, shared=actor.is_admin, said=said
+    )
 
 
 async def visible(tx: Transaction, actor: Actor, agent_id: uuid.UUID) -> Agent:
@@ -46,7 +48,11 @@ async def visible(tx: Transaction, actor: Actor, agent_id: uuid.UUID) -> Agent:
 
 async def owned(tx: Transaction, actor: Actor, agent_id: uuid.UUID) -> Agent:
     """An agent that the actor's credential may speak for; raises AgentNotFound."""
-    agent = await repository.get(tx, agent_id)
+    return check_owned(actor, await repository.get(tx, agent_id))
+
+
+def check_owned(actor: Actor, agent: Agent | None) -> Agent:
+    """The same for an agent that has been read already."""
     if agent is None or agent.owner_id != actor.user_id:
         raise AgentNotFound
     if actor.kind is ActorKind.AGENT and actor.name != agent.name:

@@ -99,11 +99,12 @@ async def shorten(tx: Transaction, leases: Sequence[Lease], *, seconds: float) -
     )
 
 
-async def held_by(tx: Transaction, agent_id: uuid.UUID) -> list[Held]:
-    """Every run whose lease this agent has."""
+async def held_by(tx: Transaction, agent_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, list[Held]]:
+    """Every run whose lease one of these agents has."""
     rows = await tx.fetch(
         """
-        SELECT id AS task_id, epoch, attempt, user_id, state = 'cancelling' AS is_cancelling,
+        SELECT agent_id, id AS task_id, epoch, attempt, user_id,
+            state = 'cancelling' AS is_cancelling,
             coalesce(cancel_reason, '') AS cancel_reason,
             coalesce(extract(epoch FROM run_deadline - now()), 1e9)::float8 AS run_seconds_left,
             coalesce(progress_timeout_seconds, 1e9) AS progress_timeout_seconds,
@@ -112,11 +113,15 @@ async def held_by(tx: Transaction, agent_id: uuid.UUID) -> list[Held]:
                 SELECT agent_name FROM task_attempts
                 WHERE task_id = tasks.id AND task_attempts.epoch = tasks.epoch
             ), '') AS agent_name
-        FROM tasks WHERE agent_id = $1 AND state IN ('running', 'cancelling')
+        FROM tasks WHERE agent_id = ANY($1::uuid[]) AND state IN ('running', 'cancelling')
         """,
-        agent_id,
+        list(agent_ids),
     )
-    return [Held(**dict(row)) for row in rows]
+    held: dict[uuid.UUID, list[Held]] = {}
+    for row in rows:
+        found = dict(row)
+        held.setdefault(found.pop("agent_id"), []).append(Held(**found))
+    return held
 
 
 async def cancelling(tx: Transaction, leases: Sequence[Lease]) -> list[tuple[TaskId, str]]:

@@ -12,6 +12,7 @@ import structlog
 from nats.aio.msg import Msg
 
 from orchestra.features.agents import Agent, AgentStatus, NameTaken, Registry
+from orchestra.foundation import clock
 from orchestra.foundation.messaging import Bus
 
 log = structlog.get_logger(__name__)
@@ -19,6 +20,8 @@ log = structlog.get_logger(__name__)
 SUBJECT = "control.present"
 # One that lives answers within milliseconds; an agent must not wait for one that hangs.
 ANSWER_SECONDS = 1.0
+# One that has not answered is not asked again for so long.
+SILENT_SECONDS = 1.0
 FREE, TAKEN = b"free", b"taken"
 
 
@@ -27,24 +30,41 @@ class _Question(msgspec.Struct, frozen=True):
     instance_id: str
 
 
-async def check_free_elsewhere(
-    bus: Bus, record: Agent, *, instance_id: str, control_plane_id: str
-) -> None:
-    """Raises NameTaken if another process has the agent's name at another control plane."""
-    elsewhere = record.control_plane
-    if record.status is AgentStatus.OFFLINE or elsewhere in (None, control_plane_id):
-        return
-    question = msgspec.json.encode(_Question(record.id, instance_id))
-    try:
-        answer = await bus.client.request(
-            f"{SUBJECT}.{elsewhere}", question, timeout=ANSWER_SECONDS
-        )
-    except (OSError, TimeoutError, nats.errors.Error):
-        return  # it is dead or hangs: its agents go on here
-    if answer.data == TAKEN:
-        raise NameTaken(
-            f"Another process is connected as {record.name!r}; give each process its own name."
-        )
+class Elsewhere:
+    """The other control planes, as one of them sees them."""
+
+    def __init__(self, bus: Bus, *, control_plane_id: str) -> None:
+        self._bus = bus
+        self._control_plane_id = control_plane_id
+        self._silent_since: dict[str, float] = {}
+
+    async def check_free(self, record: Agent, *, instance_id: str) -> None:
+        """Raises NameTaken if another process has the agent's name at another control plane."""
+        elsewhere = record.control_plane
+        if record.status is AgentStatus.OFFLINE or elsewhere is None:
+            return
+        if elsewhere == self._control_plane_id or self._is_silent(elsewhere):
+            return
+        question = msgspec.json.encode(_Question(record.id, instance_id))
+        try:
+            answer = await self._bus.client.request(
+                f"{SUBJECT}.{elsewhere}", question, timeout=ANSWER_SECONDS
+            )
+        except (OSError, TimeoutError, nats.errors.Error):
+            self._silent_since[elsewhere] = clock.monotonic()
+            return  # it is dead or hangs: its agents go on here
+        if answer.data == TAKEN:
+            raise NameTaken(
+                f"Another process is connected as {record.name!r}; give each process its own name."
+            )
+
+    def _is_silent(self, control_plane_id: str) -> bool:
+        """Whether it has not answered just now: its agents come all at once when it has died."""
+        limit = clock.monotonic() - SILENT_SECONDS
+        for known, since in list(self._silent_since.items()):
+            if since < limit:
+                del self._silent_since[known]
+        return control_plane_id in self._silent_since
 
 
 async def answer(registry: Registry, message: Msg) -> None:

@@ -10,7 +10,6 @@ import msgspec
 import structlog
 from orchestra_protocol import agent_pb2 as pb
 
-from orchestra.features import agents
 from orchestra.features.agents import ConnectedAgent, Registry
 from orchestra.features.events import History, Outbox
 from orchestra.features.tasks import events
@@ -21,6 +20,7 @@ from orchestra.features.tasks.service.announcing import tell
 from orchestra.features.tasks.service.dispatch.dispatcher import Dispatcher
 from orchestra.features.tasks.service.ends.ending import Claimed, Ended, Ending, lost, returned
 from orchestra.features.tasks.service.orchestration import steps
+from orchestra.features.tasks.service.streams.arriving import Arrivals
 from orchestra.features.tasks.service.streams.assignment import (
     Undeliverable,
     assignment,
@@ -29,11 +29,10 @@ from orchestra.features.tasks.service.streams.assignment import (
 )
 from orchestra.features.tasks.service.streams.commands import Commander
 from orchestra.features.tasks.service.streams.keeping import Keeper
-from orchestra.features.tasks.service.streams.moving import check_free_elsewhere
+from orchestra.features.tasks.service.streams.moving import Elsewhere
 from orchestra.features.tasks.service.streams.probing import Prober
 from orchestra.features.tasks.service.streams.receiving import Receiver
 from orchestra.features.tasks.service.streams.resuming import resumed
-from orchestra.features.tasks.service.streams.returning import forgive
 from orchestra.features.tasks.service.streams.run import Run
 from orchestra.features.tasks.service.streams.session import Session
 from orchestra.features.tasks.service.streams.slots import Slots
@@ -122,6 +121,8 @@ class Plane:
         )
         self._issue_token = issue_token
         self._history = History(bus)
+        self._arrivals = Arrivals(database, control_plane_id=control_plane_id)
+        self._elsewhere = Elsewhere(bus, control_plane_id=control_plane_id)
         self._attaching: defaultdict[uuid.UUID, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._guard = Guard()
 
@@ -139,25 +140,17 @@ class Plane:
         Raises NotFound for an agent that is not the caller's, NameTaken, or Unavailable.
         """
         agent_id = _agent_id(hello.agent_id)
-        async with self.database.transaction() as tx:
-            record = await agents.owned(tx, actor, agent_id)
+        record = await self._arrivals.record(actor, agent_id)
         async with self._attaching[agent_id]:
             if self.is_stopping:
                 raise Unavailable("This control plane stops; connect again.")
             self.registry.check_free(record.id, hello.instance_id)
-            await check_free_elsewhere(
-                self.bus, record, instance_id=hello.instance_id, control_plane_id=self.id
-            )
+            await self._elsewhere.check_free(record, instance_id=hello.instance_id)
             if (former := self.sessions.get(agent_id)) is not None:
                 await self.detach(former, Conflict("The agent has connected again."))
             notice = events.AttachedNotice(agent_id, self.id)
             await tell(self.bus, events.ATTACHED_SUBJECT, msgspec.json.encode(notice))
-            async with self.database.transaction() as tx:
-                await agents.note_connected(
-                    tx, agent_id, control_plane_id=self.id, instance_id=hello.instance_id
-                )
-                held = await leases.held_by(tx, agent_id)
-                await forgive(tx, agent_id, hello.running, held)
+            held = await self._arrivals.note(record.id, hello)
             slots = min(MAX_SLOTS, hello.slots or record.slots)
             agent = self.registry.connect(
                 record, instance_id=hello.instance_id, slots=slots, backlog=hello.backlog
@@ -180,8 +173,11 @@ class Plane:
         for run in runs:
             run.attach(agent)
             self.slots.resume(session, run)
-        async with self.database.transaction() as tx:
-            await leases.renew(tx, [run.lease for run in runs], seconds=self.settings.lease_seconds)
+        if runs:
+            async with self.database.transaction() as tx:
+                await leases.renew(
+                    tx, [run.lease for run in runs], seconds=self.settings.lease_seconds
+                )
         session.welcome(runs)
         agent.welcomed = True
         self.prober.watch(session)
@@ -272,6 +268,7 @@ class Plane:
 
     async def close(self) -> None:
         await self.dispatcher.close()
+        await self._arrivals.close()
         await self.commander.close()
         await self.keeper.close()
         await self._guard.stop()
