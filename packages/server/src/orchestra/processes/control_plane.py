@@ -1,6 +1,7 @@
 """`control-plane`: the gRPC door. It owns the streams of its agents, and gives them their tasks."""
 
 import asyncio
+import gc
 import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,6 +47,8 @@ POLICIES = {
 }
 FLUSH_SECONDS = 3.0
 CUT_SECONDS = 1.0
+# Objects that have come and not gone; Python's own 700 are a tenth of a busy control plane's time.
+COLLECT_AFTER = 10_000
 
 
 def command(argv: list[str]) -> int:
@@ -191,6 +194,7 @@ async def _main(settings: Settings) -> int:
 
     try:
         address = await control_plane.start()
+        _spare_the_collector()
         log.info("the control plane listens", address=address, id=control_plane.plane.id)
         await serving.serve(
             health.probes(state),
@@ -201,6 +205,15 @@ async def _main(settings: Settings) -> int:
     finally:
         await asyncio.gather(bus.close(), database.close(), return_exceptions=True)
     return 0
+
+
+def _spare_the_collector() -> None:
+    """Ten thousand agents are a million objects that live long, and little of what is thrown away
+    refers to itself: it is looked for more rarely, and never among what came with the program.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(COLLECT_AFTER, *gc.get_threshold()[1:])
 
 
 def _listen(server: grpc.aio.Server, listen: str) -> str:

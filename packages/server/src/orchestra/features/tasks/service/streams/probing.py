@@ -23,8 +23,9 @@ from orchestra.foundation.settings import Settings
 
 log = structlog.get_logger(__name__)
 
-# Of ten thousand agents that is 170 questions a second.
+# How often a stream is asked; with thousands it is rarer, so that all are asked so often together.
 STREAM_SECONDS = 60.0
+STREAMS_PER_SECOND = 25
 # What an agent asks for more often than this, it does not get.
 LEAST_SECONDS = 1.0
 ANSWER_SECONDS = 10.0  # the agent gives up then, and says so
@@ -33,12 +34,10 @@ MISSED_SECONDS = 15.0
 STREAM = ""
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class _Due:
-    """When something is to be asked, or an answer should have come (`number`)."""
+    """Something to be asked, or an answer that should have come by then (`number`)."""
 
-    at: float
-    order: int
     session: Session
     capability: str
     interval: float
@@ -59,13 +58,15 @@ class Prober:
 
     def __init__(self, *, database: Database, bus: Bus, settings: Settings) -> None:
         self._database, self._bus, self._settings = database, bus, settings
-        self._due: list[_Due] = []
+        # When, then in order of their coming: tuples are compared in C, and there are thousands.
+        self._due: list[tuple[float, int, _Due]] = []
         self._open: dict[int, _Open] = {}
-        self._number = 0
+        self._number = self._streams = 0
         self._changed = asyncio.Event()
 
     def watch(self, session: Session) -> None:
         """Asks the agent of a new stream from now on, until the stream is closed."""
+        self._streams += 1
         wanted = [(name, max(LEAST_SECONDS, seconds)) for name, seconds in session.agent.probes]
         for capability, interval in [(STREAM, STREAM_SECONDS), *wanted]:
             # Agents that come together are not asked together for ever.
@@ -75,16 +76,16 @@ class Prober:
 
     async def step(self) -> float:
         """For `forever`: asks and judges what is due, then waits for the next."""
-        while self._due and self._due[0].at <= clock.monotonic():
-            due = heapq.heappop(self._due)
+        while self._due and self._due[0][0] <= clock.monotonic():
+            _, _, due = heapq.heappop(self._due)
             if due.session.is_closed:
-                self._open.pop(due.number or 0, None)
+                self._forget(due)
             elif due.number is None:
                 self._ask(due)
             elif due.number in self._open:
                 await self._miss(due.number)
         self._changed.clear()
-        wait = max(0.0, self._due[0].at - clock.monotonic()) if self._due else None
+        wait = max(0.0, self._due[0][0] - clock.monotonic()) if self._due else None
         try:
             async with asyncio.timeout(wait):
                 await self._changed.wait()
@@ -113,10 +114,20 @@ class Prober:
     ) -> None:
         self._number += 1
         at = clock.monotonic() + seconds
-        heapq.heappush(self._due, _Due(at, self._number, session, capability, interval, number))
+        due = _Due(session, capability, interval, number)
+        heapq.heappush(self._due, (at, self._number, due))
+
+    def _forget(self, due: _Due) -> None:
+        if due.number is not None:
+            self._open.pop(due.number, None)
+        elif due.capability == STREAM:
+            self._streams -= 1
 
     def _ask(self, due: _Due) -> None:
-        self._schedule(due.interval, due.session, due.capability, due.interval)
+        interval = due.interval
+        if due.capability == STREAM:
+            interval = max(interval, self._streams / STREAMS_PER_SECOND)
+        self._schedule(interval, due.session, due.capability, due.interval)
         self._number += 1
         number = self._number
         self._open[number] = _Open(due.session, due.capability, clock.monotonic())
