@@ -28,7 +28,8 @@ class Held:
 
     attach_seconds: float
     bytes_by_program: Mapping[str, float]  # for each agent
-    beat_percent: float  # of one core, for all
+    asked_percent: float  # of one core, for all, with as many heartbeats as it asks for
+    beat_percent: float  # with one every 5 s from each
 
     @property
     def kib_per_agent(self) -> float:
@@ -81,11 +82,13 @@ def _hold(
     fleet.go()
     attached = (fleet.wait_attached(1) - began) / 1e9
     time.sleep(SETTLE_SECONDS)
-    used = _percent(everything) - idle
+    asked = _percent(everything) - idle
     grown = {
         name: (machine.resident_bytes(pid) - before[name]) / count for name, pid in holders.items()
     }
-    return Held(attached, grown, used)
+    fleet.insist()
+    time.sleep(SETTLE_SECONDS)
+    return Held(attached, grown, asked, _percent(everything) - idle)
 
 
 def _percent(pids: Collection[int]) -> float:

@@ -1,15 +1,17 @@
 """Thousands of agents of bare gRPC in one process: `python -m bench.fleet ADDRESS COUNT SECONDS`.
 
 Each has a connection of its own, as agents on machines of their own have, with a stream of tasks
-and one of heartbeats, a beat every SECONDS or less often if the server asks for that. A task is
-done as soon as it comes: those that say when they were sent go into a ledger when the server has
-kept their end. Prints the time on the monotonic clock, in nanoseconds, whenever all are attached
-again. The key is in the environment. A process may hold 20,000 files.
+and one of heartbeats, a beat every SECONDS, or less often if the server asks for that (after
+SIGUSR1 not any more). A task is done as soon as it comes: those that say when they were sent go
+into a ledger when the server has kept their end. Prints the time on the monotonic clock, in
+nanoseconds, whenever all are attached again. The key is in the environment. A process may hold
+20,000 files.
 """
 
 import asyncio
 import os
 import resource
+import signal
 import sys
 import time
 from collections import deque
@@ -51,6 +53,7 @@ class Fleet:
     wanted: int
     beat_seconds: float
     metadata: bytes
+    obeys: bool = True  # the server's wish for fewer beats
     attached: int = 0
     attaching: int = 0
     waiting: deque["FleetAgent"] = field(default_factory=deque["FleetAgent"])
@@ -199,7 +202,13 @@ class FleetAgent:
 
     def _answered(self, content: bytes) -> None:
         answer = pb.HeartbeatResponse.FromString(content)
-        self._later(max(self._fleet.beat_seconds, answer.interval_seconds), self._beat)
+        wanted = answer.interval_seconds if self._fleet.obeys else 0.0
+        self._later(max(self._fleet.beat_seconds, wanted), self._beat)
+
+    def insist(self) -> None:
+        """Begins to beat as often as it was started to, at a time of its own."""
+        if self._is_attached:
+            self._later(ids.full_jitter(self._fleet.beat_seconds), self._beat)
 
     def _silenced(self) -> None:
         """Only the heartbeat has ended, or the other stream is about to."""
@@ -257,6 +266,13 @@ async def main(address: str, count: int, beat_seconds: float) -> None:
     agents = [FleetAgent(fleet, number) for number in range(count)]
     for agent in agents:
         fleet.queue(agent)
+
+    def insist() -> None:
+        fleet.obeys = False
+        for agent in agents:
+            agent.insist()
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, insist)
     await asyncio.get_running_loop().create_future()
 
 

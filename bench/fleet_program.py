@@ -1,6 +1,7 @@
 """The program that is ten thousand agents, as the benchmarks start and watch it."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -51,6 +52,11 @@ class FleetProgram:
                 start_new_session=True,
             )
         self._program = Program(process, self._log)
+
+    def insist(self) -> None:
+        """All beat as often as they were started to, whatever the server asks for."""
+        if self._program is not None:
+            self._program.process.send_signal(signal.SIGUSR1)
 
     def wait_attached(self, times: int) -> int:
         """When all were attached for that many times, in nanoseconds; before it, waits."""

@@ -38,11 +38,12 @@ def overload(result: Overload) -> Section:
 def agents(result: Agents) -> Section:
     ours, naive = result.ours, result.naive
     lines = [
-        f"{result.count:,} agents, each with a connection, a stream and a heartbeat every 5 s "
-        "(ours asks so many to beat less often, as agents on the SDK do):",
+        f"{result.count:,} agents, each with a connection, a stream and heartbeats: as many as "
+        "the server asks for (ours asks so many for fewer), and every 5 s whatever it asks for:",
         "",
-        "| server | KiB of memory per agent | heartbeats, % of a core | all attached after, s |",
-        "|---|---|---|---|",
+        "| server | KiB of memory per agent | heartbeats as asked for, % of a core | every 5 s | "
+        "all attached after, s |",
+        "|---|---|---|---|---|",
         _held_row("AI Orchestra", ours),
         _held_row("naive grpc.aio", naive),
     ]
@@ -56,10 +57,16 @@ def agents(result: Agents) -> Section:
             memory <= MOST_MEMORY,
         ),
         Goal(
-            "heartbeats",
+            "heartbeats, every 5 s",
             f"≤ {MOST_BEAT_PERCENT:g} % of a core",
             f"{ours.beat_percent:.1f} %",
             ours.beat_percent <= MOST_BEAT_PERCENT,
+        ),
+        Goal(
+            "heartbeats, as many as it asks for",
+            f"≤ {MOST_BEAT_PERCENT:g} % of a core",
+            f"{ours.asked_percent:.1f} %",
+            ours.asked_percent <= MOST_BEAT_PERCENT,
         ),
         Goal(
             "all attached again after kill -9 of the control plane",
@@ -76,7 +83,8 @@ def _held_row(name: str, held: Held) -> str:
         f"{program} {size / 1024:.1f}" for program, size in held.bytes_by_program.items()
     )
     return (
-        f"| {name} | {held.kib_per_agent:.1f} ({programs}) | {held.beat_percent:.1f} | "
+        f"| {name} | {held.kib_per_agent:.1f} ({programs}) | {held.asked_percent:.1f} | "
+        f"{held.beat_percent:.1f} | "
         f"{held.attach_seconds:.1f} |"
     )
 
