@@ -152,7 +152,7 @@ def window(task_id: TaskId, events: Sequence[TaskEvent], *, life: str = "") -> M
     `life` names the control plane that has taken a run over: its windows are cut in other places,
     so they must not pass for repetitions of the former's. Readers know repeated events by cursor.
     """
-    first = next((event.cursor for event in events if event.cursor), str(ids.new_id()))
+    first = next((event.cursor for event in events if event.cursor), None) or str(ids.new_id())
     name = f"{task_id}:{first}:{life}" if life else f"{task_id}:{first}"
     return Message(task_topic(task_id), task_window(task_id, events), name)
 

@@ -5,7 +5,8 @@ it. While an engine is away nothing is dropped: it waits here, within the bounds
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 from orchestra_protocol import agent_pb2 as pb
@@ -60,6 +61,8 @@ class Keeper:
         self._on_end = on_end
         self._guard = Guard()
         self._keeping: dict[Run, asyncio.Task[None]] = {}
+        self._ready: deque[Run] = deque()  # all that is left of them goes with their result
+        self._lane: asyncio.Task[None] | None = None
         self._endings: Batcher[Ending, Ended] = Batcher(
             "end-runs", self._end_batch, largest=LARGEST_BATCH, parallel=1
         )
@@ -67,13 +70,20 @@ class Keeper:
     @property
     def is_behind(self) -> bool:
         """Whether runs end faster than their ends are written."""
-        return len(self._endings) > MAX_BEHIND
+        return len(self._endings) + len(self._ready) > MAX_BEHIND
 
     def work_on(self, run: Run) -> None:
         """Something of the run is to be kept."""
-        if not run.is_draining and (run.unsent or run.window or run.final is not None):
-            run.is_draining = True
+        if run.is_draining or not (run.unsent or run.window or run.final is not None):
+            return
+        run.is_draining = True
+        if not run.ends_at_once:
             self._keeping[run] = self._guard.spawn(f"keep {run.task_id}", self._keep(run))
+            return
+        self._ready.append(run)
+        if self._lane is None or self._lane.done():
+            self._lane = self._guard.spawn("keep results", self._keep_ready())
+        self._keeping[run] = self._lane
 
     async def end(self, ending: Ending) -> Ended:
         """Ends a run from outside; raises what `end_all` says, or Unavailable."""
@@ -81,7 +91,7 @@ class Keeper:
 
     async def flush(self, *, seconds: float) -> None:
         """Waits until what was taken in is kept, but not longer than that."""
-        working = [task for task in self._keeping.values() if not task.done()]
+        working = {task for task in self._keeping.values() if not task.done()}
         if working:
             await asyncio.wait(working, timeout=seconds)
 
@@ -109,18 +119,69 @@ class Keeper:
         await self._guard.stop()
         await self._endings.close()
 
+    async def _keep_ready(self) -> None:
+        """The way of nearly all runs: no task and no future of their own, and one statement."""
+        while self._ready:
+            count = min(LARGEST_BATCH, len(self._ready))
+            runs = [self._ready.popleft() for _ in range(count)]
+            endings = {run: ending for run in runs if (ending := self._ending_of(run))}
+            plain = [ending for ending in endings.values() if is_plain(ending)]
+            ended = await self._end_plain(plain)
+            outcomes = {each.task_id: life for each, life in zip(plain, ended, strict=True)}
+            for run in runs:
+                self._leave_lane(run, endings.get(run), outcomes.get(run.task_id))
+
+    def _ending_of(self, run: Run) -> Ending | None:
+        if run.final is None or run.is_lost:
+            return None
+        session = self._session_of(run)
+        limit = self._settings.max_task_result_bytes
+        return to_ending(run, run.final, by=session.actor if session else None, max_result=limit)
+
+    async def _end_plain(self, endings: Sequence[Ending]) -> Sequence[Ended | None]:
+        """All of them, or None for each: then each is decided by itself."""
+        crash_points.reached("end.before-commit")
+        try:
+            if endings:
+                ended = await end_plain(self._database, self._outbox, self._bus, endings)
+            else:
+                ended = []
+        except Exception as error:  # noqa: BLE001 - the slow way meets it again, and says whose it is
+            log.warning("results go one by one", why=str(error) or type(error).__name__)
+            ended = None
+        return [None] * len(endings) if ended is None else ended
+
+    def _leave_lane(self, run: Run, ending: Ending | None, ended: Ended | None) -> None:
+        if ending is not None and run.final is not None and ended is None:
+            keep = self._end(run, run.final, ending)
+            self._keeping[run] = self._guard.spawn(f"keep {run.task_id}", self._drain(run, keep))
+            return
+        self._stop_keeping(run)
+        if run.final is not None and ended is not None:
+            self._finish(run, ended, run.final.sequence)
+
+    def _stop_keeping(self, run: Run) -> None:
+        run.is_draining = False
+        del self._keeping[run]
+
+    async def _drain(self, run: Run, keep: Awaitable[None]) -> None:
+        try:
+            await keep
+        finally:
+            self._stop_keeping(run)
+
     async def _keep(self, run: Run) -> None:
         try:
             while not run.is_lost:
                 if run.final is not None and run.ends_at_once:
-                    await self._end(run, run.final)
+                    if (ending := self._ending_of(run)) is not None:
+                        await self._end(run, run.final, ending)
                     return
                 if not run.unsent and run.window is None:
                     return
                 await self._send_window(run)
         finally:
-            run.is_draining = False
-            del self._keeping[run]
+            self._stop_keeping(run)
 
     async def _send_window(self, run: Run) -> None:
         if run.window is None:
@@ -154,14 +215,7 @@ class Keeper:
             await asyncio.sleep(RETRY_SECONDS)
         return False
 
-    async def _end(self, run: Run, final: pb.AgentEvent) -> None:
-        session = self._session_of(run)
-        ending = to_ending(
-            run,
-            final,
-            by=session.actor if session else None,
-            max_result=self._settings.max_task_result_bytes,
-        )
+    async def _end(self, run: Run, final: pb.AgentEvent, ending: Ending) -> None:
         while not run.is_lost:
             try:
                 ended = await self._endings.submit(ending)

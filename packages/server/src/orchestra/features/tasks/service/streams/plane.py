@@ -329,13 +329,17 @@ class Plane:
 
     async def _announce(self, begun: Sequence[tuple[Run, Claim]]) -> None:
         """Tells readers that runs have begun; of one that ends at once they hear all together."""
-        await asyncio.sleep(ANNOUNCE_SECONDS)
-        told: list[Message] = []
-        for run, claim in begun:
-            if run.final is None and not run.is_lost:
-                self.keeper.work_on(run)
-                told.append(events.status_for_owner(subject_of(claim), life_of(claim)))
-        await self.bus.publish_soon(*told)
+        left = begun
+        while left:
+            await asyncio.sleep(ANNOUNCE_SECONDS)
+            left = [item for item in left if item[0].final is None and not item[0].is_lost]
+            told: list[Message] = []
+            for run, claim in left:
+                if run.begun:
+                    self.keeper.work_on(run)
+                    told.append(events.status_for_owner(subject_of(claim), life_of(claim)))
+            await self.bus.publish_soon(*told)
+            left = [item for item in left if not item[0].begun]
 
     async def _resume(self, held: Held, agent: ConnectedAgent) -> Run:
         run = self.runs.get(held.task_id)
