@@ -224,12 +224,13 @@ async def test_what_was_said_before_a_step_arrives_before_it(plane: ControlPlane
 
 async def test_a_run_that_lost_its_lease_keeps_nothing_more(plane: ControlPlane) -> None:
     agent = Agent("steps")
-    onward = asyncio.Event()
+    begun, onward = asyncio.Event(), asyncio.Event()
     ends: list[str] = []
 
     @agent.task("slow")
     async def slow(ctx: Context) -> str:
         if ctx.attempt == 1:
+            begun.set()
             try:
                 await ctx.step("slow", onward.wait)
             except asyncio.CancelledError:
@@ -239,7 +240,7 @@ async def test_a_run_that_lost_its_lease_keeps_nothing_more(plane: ControlPlane)
 
     async with serving(agent, plane):
         task = await plane.submit("slow")
-        await task.wait_for(lambda task: task.state == "running")
+        await begun.wait()
         task.revoke()
         assert await task.result() == "second"
     assert ends == ["cancelled"]
