@@ -122,6 +122,21 @@ def test_a_database_that_is_away_is_unavailable_with_a_time_to_come_back() -> No
     assert caught.value.retry_after == 2
 
 
+def test_a_statement_that_gets_no_answer_is_unavailable_too(database_url: str) -> None:
+    """As of a PostgreSQL that is stopped: what waits for it has to be tried again, not to fail."""
+
+    async def ask() -> None:
+        database = await Database.connect(database_url, pool_size=1, statement_seconds=0.3)
+        try:
+            async with database.transaction() as tx:
+                await tx.execute("SELECT pg_sleep(60)")
+        finally:
+            await database.close()
+
+    with pytest.raises(Unavailable):
+        asyncio.run(ask())
+
+
 def test_a_connection_that_is_cut_is_unavailable_and_the_pool_heals(database_url: str) -> None:
     async def cut(database: Database) -> None:
         async with database.transaction() as tx:

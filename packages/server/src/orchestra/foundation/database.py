@@ -18,6 +18,8 @@ from orchestra.foundation.errors import Conflict, InvalidInput, Unavailable
 
 log = structlog.get_logger(__name__)
 
+# A statement that takes longer is cut off: PostgreSQL is away, or as good as that.
+STATEMENT_SECONDS = 30.0
 # What PostgreSQL and its sockets raise while it is away, starting or shutting down.
 AWAY = (
     OSError,
@@ -103,7 +105,14 @@ class Database:
         self._pool = pool
 
     @classmethod
-    async def connect(cls, dsn: str, *, pool_size: int, timeout: float = 10) -> "Database":
+    async def connect(
+        cls,
+        dsn: str,
+        *,
+        pool_size: int,
+        timeout: float = 10,
+        statement_seconds: float = STATEMENT_SECONDS,
+    ) -> "Database":
         """Connects within `timeout` seconds; raises Unavailable when PostgreSQL is away."""
         try:
             pool = await asyncpg.create_pool(
@@ -111,7 +120,7 @@ class Database:
                 min_size=1,
                 max_size=pool_size,
                 timeout=timeout,
-                command_timeout=30,
+                command_timeout=statement_seconds,
                 init=_prepare_connection,
                 reset=_nothing_to_reset,
                 server_settings={"application_name": "orchestra", "timezone": "UTC"},
@@ -154,7 +163,7 @@ class Database:
             raise Unavailable("PostgreSQL does not answer", retry_after=2) from error
         try:
             yield connection
-        except (asyncpg.PostgresConnectionError, ConnectionError) as error:
+        except (asyncpg.PostgresConnectionError, ConnectionError, TimeoutError) as error:
             raise Unavailable("PostgreSQL went away", retry_after=2) from error
         except NOT_NOW as error:
             raise Unavailable("PostgreSQL cannot do this now", retry_after=1) from error
