@@ -5,6 +5,7 @@ it is told, and what its errors mean to whoever runs the instance. It is importe
 used: it takes 10 MB of each process.
 """
 
+import asyncio
 import contextlib
 import re
 from collections.abc import AsyncIterator, Generator
@@ -25,14 +26,16 @@ from orchestra.foundation.object_places import (
 )
 from orchestra.foundation.settings import Settings
 
-# S3 wants parts of at least 5 MiB, and at most 10,000 of them: enough for 80 GiB.
-PART_BYTES = 8 * 1024**2
+# S3 wants parts of at least 5 MiB, and at most 10,000 of them: enough for 48 GiB.
+PART_BYTES = 5 * 1024**2
 # So many parts of an object are on their way at a time.
 PARTS_AT_ONCE = 2
 CONNECT_SECONDS = 5
 # Counted from the first attempt; a request itself may take `s3_timeout_seconds`.
 RETRY_SECONDS = 20
 RETRIES = 3
+# How long an upload waits for others to end.
+QUEUE_SECONDS = 30.0
 PROBE = b"AI Orchestra was here."
 
 _CODE = re.compile(r"<Code>(\w+)</Code>")
@@ -56,6 +59,7 @@ class S3Options:
     secret_key: str
     path_style: bool
     timeout_seconds: float
+    uploads_at_once: int
 
     @classmethod
     def of(cls, settings: Settings) -> "S3Options":
@@ -66,6 +70,7 @@ class S3Options:
             secret_key=settings.s3_secret_key,
             path_style=settings.s3_path_style,
             timeout_seconds=settings.s3_timeout_seconds,
+            uploads_at_once=settings.s3_uploads_at_once,
         )
 
 
@@ -75,19 +80,33 @@ class ObjectStore:
     def __init__(self, options: S3Options) -> None:
         self._options = options
         self._clients: dict[str, S3Store] = {}
+        self._uploads = asyncio.Semaphore(options.uploads_at_once)
 
     async def put(self, place: Place, content: AsyncIterator[bytes]) -> None:
-        """Stores a stream, of which some 24 MiB are held; what the stream raises goes through."""
-        first = await _start_of(content)
+        """Stores a stream, of which some 20 MiB are held; what the stream raises goes through.
+
+        Of many at once some wait, and at last are refused.
+        """
+        try:
+            await asyncio.wait_for(self._uploads.acquire(), QUEUE_SECONDS)
+        except TimeoutError as error:
+            raise ObjectStoreFailed("Too many uploads at this moment.", retry_after=5) from error
+        try:
+            await self._put(place, content)
+        finally:
+            self._uploads.release()
+
+    async def _put(self, place: Place, content: AsyncIterator[bytes]) -> None:
+        start = [await _start_of(content)]
         with self._translated(place.bucket, "write"):
             client = self._client(place.bucket)
-            if len(first) < PART_BYTES:
-                await obstore.put_async(client, place.key, first, use_multipart=False)
+            if len(start[0]) < PART_BYTES:
+                await obstore.put_async(client, place.key, start.pop(), use_multipart=False)
                 return
             await obstore.put_async(
                 client,
                 place.key,
-                _joined(first, content),
+                _joined(start, content),
                 chunk_size=PART_BYTES,
                 max_concurrency=PARTS_AT_ONCE,
             )
@@ -221,7 +240,8 @@ async def _start_of(content: AsyncIterator[bytes]) -> bytes:
     return bytes(held)
 
 
-async def _joined(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield first
+async def _joined(start: list[bytes], rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The one piece in `start`, which is not kept, and the rest."""
+    yield start.pop()
     async for piece in rest:
         yield piece

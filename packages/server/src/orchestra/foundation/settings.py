@@ -199,6 +199,9 @@ class Settings:
     s3_timeout_seconds: float = _setting(
         60.0, "how long one request to it may take", low=0.1, high=3_600
     )
+    s3_uploads_at_once: int = _setting(
+        16, "uploads of each process, of which each holds 20 MiB", low=1, high=1_000
+    )
     sign_ins_per_minute: int = _setting(
         120, "sign-ins and enrolments of one client address; 0: any number", low=0, high=1_000_000
     )

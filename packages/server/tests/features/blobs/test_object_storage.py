@@ -22,7 +22,7 @@ from s3_server import BUCKET, READ_ONLY_KEY, WRITE_ONLY_KEY, RunningS3
 # The first test here waits for the server to start.
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(90)]
 
-LARGE = bytes(range(256)) * 4096 * 19 + b"the end"  # three parts
+LARGE = bytes(range(256)) * 4096 * 19 + b"the end"  # four parts
 
 
 @pytest.fixture
@@ -241,6 +241,14 @@ async def test_cut_answers_are_asked_for_again(
         async with world.door(rest.routes, settings=settings)() as client:
             answer = await client.get(f"/api/blobs/{blob}")
     assert (answer.status_code, answer.json()["code"]) == (503, "object_storage")
+
+
+async def test_of_many_uploads_some_wait(world: Any, in_s3: Settings) -> None:
+    settings = in_s3.with_values("test", s3_uploads_at_once=2)
+    contents = [LARGE[number : number + PART_BYTES + 10] for number in range(8)]
+    async with world.door(rest.routes, settings=settings)() as http:
+        stored = await asyncio.gather(*(put(http, content) for content in contents))
+    assert stored == [hashlib.sha256(content).hexdigest() for content in contents]
 
 
 async def test_storage_that_says_nothing_is_given_up(
