@@ -187,6 +187,7 @@ async def _main(settings: Settings) -> int:
         log.critical("the control plane cannot start", error=error.message)
         return 1
     control_plane, state = compose(settings, database, bus), health.Health(database, bus)
+    _spare_the_collector()
 
     async def stop() -> None:
         state.is_draining = True
@@ -194,7 +195,6 @@ async def _main(settings: Settings) -> int:
 
     try:
         address = await control_plane.start()
-        _spare_the_collector()
         log.info("the control plane listens", address=address, id=control_plane.plane.id)
         await serving.serve(
             health.probes(state),
@@ -211,7 +211,6 @@ def _spare_the_collector() -> None:
     """Ten thousand agents are a million objects that live long, and little of what is thrown away
     refers to itself: it is looked for more rarely, and never among what came with the program.
     """
-    gc.collect()
     gc.freeze()
     gc.set_threshold(COLLECT_AFTER, *gc.get_threshold()[1:])
 
