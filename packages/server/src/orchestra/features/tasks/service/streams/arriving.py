@@ -44,9 +44,7 @@ class Arrivals:
     async def note(self, agent_id: AgentId, hello: pb.Hello) -> list[Held]:
         """Writes down that the agent is here now; returns the runs whose lease it has."""
         held = await self._notes.submit(_Arrival(agent_id, hello.instance_id))
-        if hello.running:
-            async with self._database.transaction() as tx:
-                await forgive(tx, agent_id, hello.running, held)
+        await forgive(self._database, agent_id, hello.running, held)
         return held
 
     async def close(self) -> None:

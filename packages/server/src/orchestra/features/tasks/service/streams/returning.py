@@ -13,7 +13,7 @@ from orchestra_protocol import agent_pb2 as pb
 from orchestra.features.tasks.repository import attempts
 from orchestra.features.tasks.repository.leases import Held
 from orchestra.features.tasks.types import TaskId
-from orchestra.foundation.database import Transaction
+from orchestra.foundation.database import Database
 
 log = structlog.get_logger(__name__)
 
@@ -23,15 +23,19 @@ MOST = 2_000
 
 
 async def forgive(
-    tx: Transaction, agent_id: uuid.UUID, running: Sequence[pb.RunningTask], held: Sequence[Held]
+    database: Database, agent_id: uuid.UUID, running: Sequence[pb.RunningTask], held: Sequence[Held]
 ) -> None:
-    """Takes back the losses of runs that the agent has and the database has given up."""
+    """Takes back the losses of runs that the agent has and the database has given up.
+
+    Nearly always there are none, and this costs nothing.
+    """
     ours = {(item.task_id, item.epoch) for item in held}
     claimed = [lease for item in running[:MOST] if (lease := _lease(item)) is not None]
     given_up = [lease for lease in claimed if lease not in ours]
     if not given_up:
         return
-    forgiven = await attempts.forgive(tx, agent_id, given_up, code=AGENT_AWAY)
+    async with database.transaction() as tx:
+        forgiven = await attempts.forgive(tx, agent_id, given_up, code=AGENT_AWAY)
     if forgiven:
         log.info("an agent was away, not dead", agent_id=str(agent_id), runs=forgiven)
 
