@@ -60,3 +60,46 @@ def test_periodic_work_outlives_a_failure() -> None:
 
     asyncio.run(body())
     assert calls == [0, 1]
+
+
+def test_periodic_work_goes_on_when_what_it_waited_for_was_cancelled() -> None:
+    calls: list[int] = []
+
+    async def body() -> None:
+        done = asyncio.Event()
+
+        async def step() -> float:
+            calls.append(len(calls))
+            if len(calls) == 1:
+                broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+                broken.cancel()
+                await broken
+            done.set()
+            return 60
+
+        async with Guard() as guard:
+            guard.spawn("periodic", forever("periodic", step, retry_seconds=0.01))
+            await asyncio.wait_for(done.wait(), timeout=5)
+
+    asyncio.run(body())
+    assert calls == [0, 1]
+
+
+def test_a_task_whose_future_was_cancelled_is_reported_as_failed() -> None:
+    failures: list[str] = []
+
+    async def body() -> None:
+        guard = Guard(on_failure=lambda name, _: failures.append(name))
+        awaited: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        async def wait() -> None:
+            await awaited
+
+        waiting = guard.spawn("waiting", wait())
+        await asyncio.sleep(0)
+        awaited.cancel()
+        await asyncio.wait([waiting])
+        await guard.stop()
+
+    asyncio.run(body())
+    assert failures == ["waiting"]

@@ -58,11 +58,27 @@ class Guard:
 
     def _finished(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
-        if task.cancelled() or (error := task.exception()) is None:
+        if task.cancelled():
+            if task.cancelling():
+                return
+            # Not the task was cancelled, but what it waited for: it is as dead as one that failed.
+            error: BaseException = asyncio.CancelledError("what it waited for was cancelled")
+        elif (found := task.exception()) is None:
             return
+        else:
+            error = found
         log.error("background task failed", task=task.get_name(), exc_info=error)
         if self._on_failure:
             self._on_failure(task.get_name(), error)
+
+
+def is_stopped() -> bool:
+    """Whether a CancelledError that was just caught is meant for this task.
+
+    Otherwise what it waited for was cancelled, by whom ever, and the task has to go on.
+    """
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
 
 
 async def forever(
@@ -70,11 +86,16 @@ async def forever(
 ) -> None:
     """Calls `step` for ever; it returns how many seconds to wait.
 
-    A failure is logged and tried again.
+    A failure is logged and tried again, and so is a cancellation that is not this task's own.
     """
     while True:
         try:
             pause = await step()
+        except asyncio.CancelledError:
+            if is_stopped():
+                raise
+            log.exception("periodic work was cut off", work=name)
+            pause = retry_seconds
         except Exception:
             log.exception("periodic work failed", work=name)
             pause = retry_seconds

@@ -53,3 +53,23 @@ async def test_too_many_waiting_are_refused(anyio_backend: str) -> None:
     await batcher.close()
     outcomes = await asyncio.gather(*first, return_exceptions=True)
     assert all(isinstance(outcome, asyncio.CancelledError) for outcome in outcomes)
+
+
+async def test_a_batch_that_was_cut_off_can_be_tried_again(anyio_backend: str) -> None:
+    """Whoever waits for the outcome of an end or a command asks again; it would wait for ever."""
+
+    async def work(items: Sequence[int]) -> list[int | Exception]:
+        if len(tries) == 1:
+            broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            broken.cancel()
+            await broken
+        return list(items)
+
+    tries: list[int] = []
+    batcher = Batcher("test", work)
+    tries.append(1)
+    with pytest.raises(Unavailable):
+        await batcher.submit(1)
+    tries.append(2)
+    assert await batcher.submit(1) == 1
+    await batcher.close()

@@ -8,8 +8,12 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
-from orchestra.foundation.concurrency import Guard
+import structlog
+
+from orchestra.foundation.concurrency import Guard, is_stopped
 from orchestra.foundation.errors import OrchestraError, Unavailable
+
+log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -73,10 +77,15 @@ class Batcher(Generic[T, R]):
     async def _do(self, batch: Sequence[tuple[T, asyncio.Future[R]]]) -> None:
         try:
             outcomes: Sequence[R | Exception] = await self._work([item for item, _ in batch])
-        except asyncio.CancelledError:
-            for _, outcome in batch:
-                outcome.cancel()
-            raise
+        except asyncio.CancelledError as error:
+            if is_stopped():
+                for _, outcome in batch:
+                    outcome.cancel()
+                raise
+            log.exception("a batch was cut off", batch=self._name)
+            cut_off = Unavailable("The database did not finish this.", retry_after=1)
+            cut_off.__cause__ = error
+            outcomes = [cut_off] * len(batch)
         except OrchestraError as error:
             outcomes = [error] * len(batch)
         except Exception as error:  # noqa: BLE001 - it is raised at the callers
