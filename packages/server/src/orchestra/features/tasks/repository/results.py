@@ -33,7 +33,8 @@ class Written:
 
 # All or nothing: unless every lease is as its agent thinks, nothing is written, and the slow way
 # finds out what is wrong. Locks are taken in the order of ids, as everywhere, and each row is
-# looked up by its id: the index of held tasks, which the planner likes, is full of dead entries.
+# looked up by its id: the index of held tasks, which the planner likes where it sees the state
+# beside the id (hence OFFSET 0), has all that the agent holds, and what is dead of what it held.
 _SUCCEED = f"""
 WITH given AS MATERIALIZED (
     SELECT * FROM unnest(
@@ -41,7 +42,7 @@ WITH given AS MATERIALIZED (
     ) AS given (id, epoch, agent_id, result, usage, sequence)
 ), locked AS MATERIALIZED (
     SELECT FROM given CROSS JOIN LATERAL (
-        SELECT state, epoch, agent_id FROM tasks WHERE tasks.id = given.id FOR UPDATE
+        SELECT state, epoch, agent_id FROM tasks WHERE tasks.id = given.id OFFSET 0 FOR UPDATE
     ) AS held
     WHERE held.state = '{TaskState.RUNNING}' AND held.epoch = given.epoch
         AND held.agent_id = given.agent_id
