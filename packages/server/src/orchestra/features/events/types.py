@@ -1,5 +1,6 @@
 """What an event is on the wire, and which topics there are: both are the product's contract."""
 
+import hashlib
 import re
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -12,12 +13,18 @@ import msgspec
 from orchestra.foundation import clock
 from orchestra.foundation.auth import Actor
 from orchestra.foundation.errors import FieldError, InvalidInput
+from orchestra.foundation.messaging import Message
 
 METRICS_TOPIC = "metrics.system"
 AGENTS_TOPIC = "events.agent.>"
 USERS_TOPIC = "events.user.>"
 
 FINISHED = "task.finished"
+
+# Between events of one type in one message (RFC 7464); no JSON holds it.
+SEPARATOR = b"\x1e"
+# Some 20 KiB: what a reader is handed at once.
+GATHERED = 64
 
 # Where a reader stands: (epoch, sequence) in a task's feed, (life of the stream, sequence) in the
 # live feed. Both only ever grow.
@@ -100,6 +107,18 @@ class FeedItem(msgspec.Struct, gc=False):
         return f"{self.key[0]}{self.separator}{self.key[1]}" if self.key else None
 
 
+class _Typed(msgspec.Struct, gc=False):
+    type: str
+
+
+_typed = msgspec.json.Decoder(_Typed)
+
+
+def type_of(payload: bytes) -> str:
+    """Of the event, or of all the events, in a message; raises msgspec.MsgspecError."""
+    return _typed.decode(payload.partition(SEPARATOR)[0]).type
+
+
 def parse_key(cursor: str) -> Key:
     """Reads `epoch:seq` or `life-seq`; raises InvalidInput otherwise."""
     match = _KEY.fullmatch(cursor.strip())
@@ -111,8 +130,37 @@ def parse_key(cursor: str) -> Key:
 
 
 def event_payload(type: str, data: object) -> bytes:
-    """One event `{"type","data","timestamp"}`, as every subject but those of tasks carries it."""
+    """One event `{"type","data","timestamp"}`, as every subject but those of tasks carries it.
+
+    A message has several of one type where they were `gathered`.
+    """
     return msgspec.json.encode({"type": type, "data": _raw(data), "timestamp": clock.now()})
+
+
+def gathered(messages: Sequence[Message]) -> list[Message]:
+    """The same with fewer messages: events of one subject and type, in order, as one.
+
+    What one costs JetStream and every reader is paid once for all of them.
+    """
+    open_ones: dict[tuple[str, str], list[Message]] = {}
+    groups: list[list[Message]] = []
+    for message in messages:
+        kind = type_of(message.payload)
+        group = open_ones.get((message.subject, kind))
+        if group is None or len(group) == GATHERED:
+            group = open_ones[message.subject, kind] = []
+            groups.append(group)
+        group.append(message)
+    return [_as_one(group) for group in groups]
+
+
+def _as_one(group: Sequence[Message]) -> Message:
+    if len(group) == 1:
+        return group[0]
+    payload = SEPARATOR.join(message.payload for message in group)
+    # The same events together are the same message, and any others are not.
+    names = hashlib.sha256("\n".join(message.message_id or "" for message in group).encode())
+    return Message(group[0].subject, payload, names.hexdigest()[:32])
 
 
 def task_window(task_id: uuid.UUID, events: Sequence[TaskEvent]) -> bytes:

@@ -4,7 +4,7 @@ Each message is a pure value here; who sends it, and how surely, is the caller's
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ import msgspec
 from orchestra.features.events import (
     TaskEvent,
     event_payload,
+    gathered,
     task_topic,
     task_window,
     user_topic,
@@ -144,6 +145,16 @@ def finished(
         window(subject.task_id, [*before, event]),
         _to_owner(subject, "task.finished", fact, key=cursor),
     )
+
+
+def for_all(told: Iterable[tuple[Message, Message]]) -> list[Message]:
+    """What `status` or `finished` say of many tasks, in few messages to their owners."""
+    of_tasks: list[Message] = []
+    of_owners: list[Message] = []
+    for of_task, of_owner in told:
+        of_tasks.append(of_task)
+        of_owners.append(of_owner)
+    return [*of_tasks, *gathered(of_owners)]
 
 
 def window(task_id: TaskId, events: Sequence[TaskEvent], *, life: str = "") -> Message:

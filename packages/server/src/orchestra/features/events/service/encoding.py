@@ -4,7 +4,14 @@ from collections.abc import Sequence
 
 import msgspec
 
-from orchestra.features.events.types import FeedItem, Key, TopicSnapshot, parse_key
+from orchestra.features.events.types import (
+    SEPARATOR,
+    FeedItem,
+    Key,
+    TopicSnapshot,
+    parse_key,
+    type_of,
+)
 from orchestra.foundation.errors import InvalidInput
 
 USER_SUBJECTS = "events.user."
@@ -22,10 +29,6 @@ class _Window(msgspec.Struct):
     events: list[_Event]
 
 
-class _Typed(msgspec.Struct, gc=False):
-    type: str
-
-
 class _Agent(msgspec.Struct, gc=False):
     owner_id: str
     shared: bool = True
@@ -40,7 +43,6 @@ class _AgentEvent(msgspec.Struct, gc=False):
 
 
 _window = msgspec.json.Decoder(_Window)
-_typed = msgspec.json.Decoder(_Typed)
 _agent_event = msgspec.json.Decoder(_AgentEvent)
 
 
@@ -60,7 +62,7 @@ def task_items(payload: bytes) -> list[FeedItem]:
 def live_item(payload: bytes, *, key: Key | None, subject: str) -> FeedItem | None:
     """One event of the live feed, or None if the message is none."""
     try:
-        kind = _typed.decode(payload).type
+        kind = type_of(payload)
     except msgspec.MsgspecError:
         return None
     return FeedItem(key, kind, payload, _owner(subject, payload), "-")
@@ -99,7 +101,14 @@ def finished_item(snapshot: TopicSnapshot) -> FeedItem:
 
 
 def sse(item: FeedItem) -> bytes:
-    """One server-sent event. In the live feed it is a plain `message`, whose JSON says its type."""
+    """One server-sent event. In the live feed it is a plain `message`, whose JSON says its type.
+
+    What was gathered into one item is as many events again; the cursor stands with the last.
+    """
+    if SEPARATOR in item.data:
+        *former, last = item.data.split(SEPARATOR)
+        parts = [FeedItem(None, item.type, data, item.owner, item.separator) for data in former]
+        return sse_all([*parts, FeedItem(item.key, item.type, last, item.owner, item.separator)])
     data = item.data if b"\n" not in item.data else item.data.replace(b"\n", b" ")
     cursor = item.cursor
     head = f"id: {cursor}\n" if cursor else ""

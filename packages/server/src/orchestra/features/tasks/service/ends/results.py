@@ -40,7 +40,7 @@ async def end_plain(
     if len({ending.task_id for ending in endings}) < len(endings):
         return None
     decided = [(ending, _life(ending)) for ending in endings]
-    parcels = pack([each for item in decided for each in _messages(*item)])
+    parcels = pack(events.for_all(_messages(*item) for item in decided))
     written = await repository.succeed(database, [_success(each) for each in endings], parcels)
     if written is None:
         return None
@@ -57,7 +57,7 @@ def _life(ending: Ending) -> Life:
     return step(ending.claimed.life, ending.trigger, under=ending.epoch)
 
 
-def _messages(ending: Ending, life: Life) -> tuple[Message, ...]:
+def _messages(ending: Ending, life: Life) -> tuple[Message, Message]:
     if ending.claimed is None or life.state is not TaskState.SUCCEEDED:
         raise ValueError("only results end here")
     return events.finished(

@@ -11,7 +11,7 @@ import structlog
 from orchestra_protocol import agent_pb2 as pb
 
 from orchestra.features.agents import ConnectedAgent, Registry
-from orchestra.features.events import History, Outbox
+from orchestra.features.events import History, Outbox, gathered
 from orchestra.features.tasks import events
 from orchestra.features.tasks.repository import leases
 from orchestra.features.tasks.repository.claiming import Claim
@@ -338,7 +338,7 @@ class Plane:
                 if run.begun:
                     self.keeper.work_on(run)
                     told.append(events.status_for_owner(subject_of(claim), life_of(claim)))
-            await self.bus.publish_soon(*told)
+            await self.bus.publish_soon(*gathered(told))
             left = [item for item in left if not item[0].begun]
 
     async def _resume(self, held: Held, agent: ConnectedAgent) -> Run:

@@ -96,13 +96,14 @@ class Submitter:
 
     async def _announce(self, tasks: Sequence[Task | Exception]) -> None:
         new = [task for task in tasks if isinstance(task, Task) and not task.is_repeated]
-        messages = permits(new)
-        for task in new:
-            subject = events.Subject(
-                task_id=task.id, user_id=task.user_id, capability=task.capability
+        told = events.for_all(
+            events.status(
+                events.Subject(task_id=task.id, user_id=task.user_id, capability=task.capability),
+                task.life,
             )
-            messages.extend(events.status(subject, task.life))
-        await self._bus.publish_soon(*messages)
+            for task in new
+        )
+        await self._bus.publish_soon(*permits(new), *told)
         await wake_agents(self._bus, new)
 
 
