@@ -3,7 +3,7 @@
 import logging
 import sys
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 
 import structlog
@@ -29,6 +29,20 @@ _tracing = False
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 
+class _Lines(structlog.PrintLogger):
+    """Where lines go. One that cannot be written is lost, as on a full disk.
+
+    It must not end the work of whoever has something to say, which is mostly that something failed.
+    """
+
+    def msg(self, message: str) -> None:
+        with suppress(OSError):
+            super().msg(message)
+
+    log = debug = info = warn = warning = msg
+    fatal = failure = err = error = critical = exception = msg
+
+
 def configure(process: str, settings: Settings) -> None:
     """Sets up logs and traces once at the start of a process, whose name is in every line."""
     level = logging.getLevelNamesMapping().get(settings.log_level.upper(), logging.INFO)
@@ -48,7 +62,7 @@ def configure(process: str, settings: Settings) -> None:
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=lambda *_: _Lines(sys.stderr),
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(process=process)

@@ -59,8 +59,9 @@ def guard(work: Callable[[], int]) -> int:
 
 
 def say(message: str) -> None:
-    """A message for people; standard output is for results."""
-    _write(sys.stderr, message)
+    """A message for people; standard output is for results. A full disk below it ends nothing."""
+    with contextlib.suppress(OSError):
+        _write(sys.stderr, message)
 
 
 def answer(text: str) -> None:
