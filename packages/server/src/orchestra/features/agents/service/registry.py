@@ -49,6 +49,10 @@ class Registry:
         """The connected agents that take tasks of a queue."""
         return list(self._by_queue[queue].values()) if queue in self._by_queue else []
 
+    def serves(self, queue: str) -> bool:
+        """Whether any agent here takes tasks of a queue."""
+        return queue in self._by_queue and bool(self._by_queue[queue])
+
     @property
     def beat_seconds(self) -> float:
         """How often agents are asked to beat."""

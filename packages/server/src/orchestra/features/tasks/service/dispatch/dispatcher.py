@@ -19,6 +19,7 @@ from orchestra.features.tasks.service.dispatch.balancer import Balancer
 from orchestra.features.tasks.service.dispatch.groups import Group, group_agents
 from orchestra.features.tasks.service.dispatch.limited import Found, LimitedClaims, LimitedQueues
 from orchestra.features.tasks.service.dispatch.permits import Permits
+from orchestra.features.tasks.service.dispatch.ready import Owner, Ready
 from orchestra.features.tasks.types import QueueName
 from orchestra.foundation import crash_points
 from orchestra.foundation.concurrency import Guard, forever
@@ -79,6 +80,7 @@ class Dispatcher:
         self._deliver = deliver
         self._prepare = prepare
         self._balancer = Balancer()
+        self._ready = Ready(registry)
         self._permits = Permits(bus)
         self._queues: dict[str, _Queue] = {}
         # Queues in which more may wait; the next free slot looks into them by itself.
@@ -105,6 +107,7 @@ class Dispatcher:
 
     def on_capacity(self, agent: ConnectedAgent) -> None:
         """An agent has a free slot that it may not have had before."""
+        self._ready.add(agent)
         if agent.id not in self._known:
             self._meet(agent)
         busy = [name for name in agent.queues if name in self._busy]
@@ -133,6 +136,7 @@ class Dispatcher:
     def forget(self, agent: ConnectedAgent) -> None:
         """An agent has gone."""
         self._balancer.forget(agent.id)
+        self._ready.forget(agent)
         self._known.discard(agent.id)
         self._busy.discard(str(agent.id))
         own = self._queues.get(str(agent.id))
@@ -157,21 +161,34 @@ class Dispatcher:
 
     async def _claim_all(self, name: QueueName, queue: _Queue) -> None:
         self._busy.discard(name)
-        for group in group_agents(name, self._registry.serving(name), self._busy):
-            while True:
-                # What waits at an agent would use a limit up, and do nothing.
-                beyond = None if self._limits.cover(group.queues) else group.queues
-                picked = self._balancer.pick(group.agents, queue=name, beyond=beyond)
-                if not picked:
-                    self._busy.add(name)
-                    queue.has_room.clear()
-                    break
-                found = await self._claim(group, picked)
-                self._note(group, found)
-                if len(found.claims) < len(picked) and not found.has_more:
-                    self._busy.difference_update(() if group.owner else group.queues[1:])
-                    self._busy.update(group.queues if found.has_blocked else ())
-                    break
+        for owner in self._ready.owners(name):
+            if not await self._claim_of(name, owner):
+                self._busy.add(name)
+                queue.has_room.clear()
+
+    async def _claim_of(self, name: QueueName, owner: Owner) -> bool:
+        """Claims for the agents of an owner; False when more may wait than they have room for."""
+        for agents in self._ready.windows(name, owner):
+            groups = group_agents(name, agents, self._busy)
+            is_empty = [await self._claim_group(group) for group in groups]
+            if any(is_empty):
+                return all(is_empty)
+        return False
+
+    async def _claim_group(self, group: Group) -> bool:
+        """The same for agents that serve the same busy queues."""
+        while True:
+            # What waits at an agent would use a limit up, and do nothing.
+            beyond = None if self._limits.cover(group.queues) else group.queues
+            picked = self._balancer.pick(group.agents, queue=group.queues[0], beyond=beyond)
+            if not picked:
+                return False
+            found = await self._claim(group, picked)
+            self._note(group, found)
+            if len(found.claims) < len(picked) and not found.has_more:
+                self._busy.difference_update(() if group.owner else group.queues[1:])
+                self._busy.update(group.queues if found.has_blocked else ())
+                return True
 
     def _note(self, group: Group, found: Found) -> None:
         if found.retry_seconds is not None:
@@ -189,6 +206,7 @@ class Dispatcher:
                     used[agent.id] -= 1
                 else:
                     agent.in_use -= 1
+                    self._ready.add(agent)
         self._balancer.note(claim.agent_id for claim in found.claims)
         if found.claims:
             crash_points.reached("claim.after-commit")
@@ -241,6 +259,7 @@ class Dispatcher:
             if wanted is not None:
                 wanted.in_use += 1
                 agents[claim.agent_id].in_use -= 1
+                self._ready.add(agents[claim.agent_id])
                 agents[wanted.id] = wanted
                 moved[place] = wanted
         if not moved:
@@ -257,7 +276,7 @@ class Dispatcher:
     async def _pull(self, name: str, queue: _Queue) -> None:
         """Takes permits while there is room; one that was of no use here is another's."""
         try:
-            while self._registry.serving(name) and not self._is_stopping:
+            while self._registry.serves(name) and not self._is_stopping:
                 await queue.has_room.wait()
                 permit = await self._permits.take(name)
                 if permit is None:
@@ -265,7 +284,7 @@ class Dispatcher:
                 self.wake(name)
                 if queue.work is not None:
                     await asyncio.wait({queue.work})
-                is_for_others = not queue.has_room.is_set() or not self._registry.serving(name)
+                is_for_others = not queue.has_room.is_set() or not self._registry.serves(name)
                 await (permit.nak() if is_for_others else permit.ack())
         finally:
             queue.pulling = None
@@ -277,7 +296,8 @@ class Dispatcher:
         self._balancer.take(situation.balancing)
         blocked = await limited.blocked_queues(self._database) if self._limits.any else []
         for name in waiting.union(blocked):
-            if self._registry.serving(name):
+            if self._registry.serves(name):
+                self._ready.refresh(name)
                 self.wake(name)
         for name in self._busy.difference(waiting, blocked):
             if not self._queue(name).is_worked:

@@ -135,7 +135,7 @@ class Upkeep:
 
     async def _on_wake(self, message: Msg) -> None:
         queue = message.data.decode(errors="replace")
-        if self._plane.registry.serving(queue):
+        if self._plane.registry.serves(queue):
             self._plane.dispatcher.wake(queue)
 
     async def _on_run(self, message: Msg) -> None:

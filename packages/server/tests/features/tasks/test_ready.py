@@ -1,0 +1,104 @@
+"""Which agents a claim looks at when there are thousands."""
+
+import uuid
+
+from orchestra.features.agents import Agent, AgentId, AgentStatus, ConnectedAgent, Registry
+from orchestra.features.agents.types import Performance
+from orchestra.features.tasks.service.dispatch.ready import WINDOW, Ready
+
+OWNER, OTHER = uuid.UUID(int=1), uuid.UUID(int=2)
+
+
+def agent_at(registry: Registry, number: int, *, owner: uuid.UUID | None = None) -> ConnectedAgent:
+    record = Agent(
+        id=AgentId(uuid.UUID(int=1_000 + number)),
+        name=f"agent-{number}",
+        owner_id=owner or OWNER,
+        shared=owner is None,
+        capabilities=["echo"],
+        capability_details=[],
+        status=AgentStatus.ONLINE,
+        reason="",
+        version="",
+        slots=1,
+        slots_in_use=0,
+        labels={},
+        resources=None,
+        performance=Performance(),
+        connected_at=None,
+        last_heartbeat=None,
+    )
+    agent = registry.connect(record, instance_id="", slots=1)
+    agent.welcomed = True
+    return agent
+
+
+def fleet(count: int) -> tuple[Ready, list[ConnectedAgent]]:
+    registry = Registry(heartbeat_seconds=2.0)
+    ready = Ready(registry)
+    agents = [agent_at(registry, number) for number in range(count)]
+    for agent in agents:
+        ready.add(agent)
+    return ready, agents
+
+
+def test_a_claim_looks_at_some_and_the_next_one_at_others() -> None:
+    ready, agents = fleet(3 * WINDOW)
+    first, second = (next(ready.windows("echo", None)) for _ in range(2))
+    assert first == agents[:WINDOW]
+    assert second == agents[WINDOW : 2 * WINDOW]
+
+
+def test_all_that_have_room_get_their_turn_once() -> None:
+    ready, agents = fleet(2 * WINDOW + 7)
+    seen = [agent for window in ready.windows("echo", None) for agent in window]
+    assert seen == agents
+
+
+def test_who_has_no_room_is_not_looked_at_until_it_has_some() -> None:
+    ready, agents = fleet(WINDOW + 1)
+    for agent in agents[:-1]:
+        agent.in_use = 1
+    assert list(ready.windows("echo", None)) == [agents[-1:]]
+    agents[0].in_use = 0
+    assert list(ready.windows("echo", None)) == [agents[-1:]]
+    ready.add(agents[0])
+    assert list(ready.windows("echo", None)) == [[agents[-1], agents[0]]]
+
+
+def test_what_nobody_has_said_is_found_by_looking_at_all() -> None:
+    ready, (agent,) = fleet(1)
+    agent.in_use = 1
+    assert list(ready.windows("echo", None)) == []
+    agent.in_use = 0
+    ready.refresh("echo")
+    assert list(ready.windows("echo", None)) == [[agent]]
+
+
+def test_a_queue_whose_agents_are_all_busy_is_known_as_theirs() -> None:
+    registry = Registry(heartbeat_seconds=2.0)
+    ready = Ready(registry)
+    shared, private = agent_at(registry, 1), agent_at(registry, 2, owner=OTHER)
+    for agent in (shared, private):
+        ready.add(agent)
+        agent.in_use = 1
+    assert set(ready.owners("echo")) == {None, OTHER}
+    assert list(ready.windows("echo", OTHER)) == []
+    assert set(ready.owners("echo")) == {None, OTHER}
+    private.gone = True
+    ready.forget(private)
+    assert ready.owners("echo") == [None]
+    assert ready.owners(str(private.id)) == []
+
+
+def test_an_agent_that_has_connected_again_stays_when_the_former_one_goes() -> None:
+    registry = Registry(heartbeat_seconds=2.0)
+    ready = Ready(registry)
+    former = agent_at(registry, 1)
+    ready.add(former)
+    registry.disconnect(former)
+    ready.forget(former)
+    present = agent_at(registry, 1)
+    ready.add(present)
+    ready.forget(former)
+    assert list(ready.windows("echo", None)) == [[present]]
