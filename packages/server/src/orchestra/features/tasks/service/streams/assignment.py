@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from datetime import timedelta
 
-from google.protobuf.timestamp_pb2 import Timestamp
 from orchestra_protocol import agent_pb2 as pb
 
 from orchestra.features.agents import ConnectedAgent
@@ -49,10 +48,10 @@ def assignment(
         message.steps.extend(to_wire([step for step in steps if must_be_told(step)]))
     except (ValueError, OverflowError, TypeError) as error:
         raise Undeliverable(f"The input cannot be sent: {error}") from error
-    deadline = Timestamp()
     run_ends = clock.now() + timedelta(seconds=claim.run_timeout_seconds)
-    deadline.FromDatetime(min(run_ends, claim.deadline or run_ends))
-    message.deadline.CopyFrom(deadline)
+    ends = min(run_ends, claim.deadline or run_ends).timestamp()
+    # Not FromDatetime, which costs as much as the rest of this message.
+    message.deadline.seconds, message.deadline.nanos = int(ends), int(ends % 1 * 1e9)
     size = message.ByteSize()
     if (room := largest - ENVELOPE_BYTES - size) < 0:
         said = f"The task and its steps have {size} bytes on the stream; {largest} are possible."

@@ -43,7 +43,7 @@ from orchestra.foundation.auth import Actor
 from orchestra.foundation.concurrency import Guard
 from orchestra.foundation.database import Database
 from orchestra.foundation.errors import Conflict, NotFound, OrchestraError, Unavailable
-from orchestra.foundation.messaging import Bus, Message
+from orchestra.foundation.messaging import Bus
 from orchestra.foundation.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -279,11 +279,7 @@ class Plane:
         self._steps |= await steps.of_claims(self.database, claims)
 
     def _deliver(self, claims: Sequence[tuple[ConnectedAgent, Claim]]) -> None:
-        begun = [
-            (run, claim)
-            for agent, claim in claims
-            if (run := self._assign(agent, claim)) is not None
-        ]
+        begun = [run for agent, claim in claims if (run := self._assign(agent, claim)) is not None]
         self._guard.spawn("announce runs", self._announce(begun))
 
     def _assign(self, agent: ConnectedAgent, claim: Claim) -> Run | None:
@@ -327,19 +323,19 @@ class Plane:
         self._remove(run)
         self.take_back_soon(ending)
 
-    async def _announce(self, begun: Sequence[tuple[Run, Claim]]) -> None:
-        """Tells readers that runs have begun; of one that ends at once they hear all together."""
-        left = begun
-        while left:
-            await asyncio.sleep(ANNOUNCE_SECONDS)
-            left = [item for item in left if item[0].final is None and not item[0].is_lost]
-            told: list[Message] = []
-            for run, claim in left:
-                if run.begun:
-                    self.keeper.work_on(run)
-                    told.append(events.status_for_owner(subject_of(claim), life_of(claim)))
+    async def _announce(self, runs: Sequence[Run]) -> None:
+        """Tells readers of runs that begin; of one that ends at once they hear all together."""
+        pause = ANNOUNCE_SECONDS
+        while runs:
+            await asyncio.sleep(pause)
+            pause = 4 * ANNOUNCE_SECONDS  # for those that wait at their agent
+            left = [run for run in runs if run.final is None and not run.is_lost]
+            begun = [(run, run.claimed) for run in left if run.begun and run.claimed]
+            for run, _ in begun:
+                self.keeper.work_on(run)
+            told = [events.status_for_owner(known.subject, known.life) for _, known in begun]
             await self.bus.publish_soon(*gathered(told))
-            left = [item for item in left if not item[0].begun]
+            runs = [run for run in left if not run.begun]
 
     async def _resume(self, held: Held, agent: ConnectedAgent) -> Run:
         run = self.runs.get(held.task_id)
