@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from .control_plane import ControlPlane
 
 SLOTS = 2
+BACKLOG = 2  # what it takes beyond them
+GIVE_BACK_SECONDS = 1.5
 LONGEST_RUN_SECONDS = 2.0
 RECONNECT_SECONDS = 1.0
 
@@ -21,6 +23,8 @@ class Held:
 
     epoch: int
     waits: bool = False
+    has_begun: bool = False
+    is_returned: bool = False
     outcome: Trigger | None = None
     is_stopping: bool = False
 
@@ -48,6 +52,7 @@ class Agent(Process):
         self._finished: set[tuple[int, int]] = set()
         self._is_welcome = False
         self.later(self.clockwork.delay(), self._connect)
+        self.every(GIVE_BACK_SECONDS, self._give_back)
 
     def crash(self) -> None:
         super().crash()
@@ -70,8 +75,9 @@ class Agent(Process):
         self._stream, self._plane, self._is_welcome = stream, plane, False
         plane.accept(stream)
         stream.when_it_ends(self, lambda: self._disconnected(stream))
-        running = {task: run.epoch for task, run in self.held.items()}
-        stream.send("up", plane, lambda: plane.hello(self, stream, running))
+        running = {task: run.epoch for task, run in self.held.items() if run.has_begun}
+        waiting = {task: run.epoch for task, run in self.held.items() if not run.has_begun}
+        stream.send("up", plane, lambda: plane.hello(self, stream, running, waiting))
 
     def _disconnected(self, stream: Stream) -> None:
         if self._stream is stream:
@@ -94,9 +100,8 @@ class Agent(Process):
         known = self.held.get(task)
         if (known is not None and known.epoch >= epoch) or (task, epoch) in self._finished:
             return
-        run = self.held[task] = Held(epoch, waits)
-        seconds = LONGEST_RUN_SECONDS * self.clockwork.random.random()
-        self.later(seconds, lambda: self._done(task, run))
+        self.held[task] = Held(epoch, waits)
+        self._begin()
 
     def revoke(self, task: int, epoch: int) -> None:
         run = self.held.get(task)
@@ -109,8 +114,31 @@ class Agent(Process):
         run = self.held.get(task)
         if run is not None and run.epoch == epoch:
             run.is_stopping = True
+            if not run.has_begun and run.outcome is None and not run.is_returned:
+                run.outcome = Trigger.STOPPED
+                self._say(task, run)
 
     # ---- the handler --------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        """In the order in which they came, as many as there are slots."""
+        at_work = sum(run.has_begun and run.outcome is None for run in self.held.values())
+        for task, run in list(self.held.items()):
+            if at_work < SLOTS and not (run.has_begun or run.is_returned or run.outcome):
+                at_work += 1
+                run.has_begun = True
+                seconds = LONGEST_RUN_SECONDS * self.clockwork.random.random()
+                self.later(seconds, lambda task=task, run=run: self._done(task, run))
+
+    def _give_back(self) -> None:
+        stream, plane = self._stream, self._plane
+        if stream is None or plane is None or not self._is_welcome:
+            return
+        for task, run in self.held.items():
+            if not (run.has_begun or run.outcome):
+                run.is_returned = True
+                epoch = run.epoch
+                stream.send("up", plane, lambda t=task, e=epoch: plane.returned(self, stream, t, e))
 
     def _done(self, task: int, run: Held) -> None:
         if self.held.get(task) is not run:
@@ -119,6 +147,7 @@ class Agent(Process):
         if run.outcome is Trigger.RESULT:
             self._ledger.append((task, run.epoch))
         self._say(task, run)
+        self._begin()
 
     def _outcome(self, run: Held) -> Trigger:
         if run.is_stopping:
@@ -135,3 +164,4 @@ class Agent(Process):
 
     def _forget(self, task: int) -> None:
         self._finished.add((task, self.held.pop(task).epoch))
+        self._begin()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from orchestra.features.tasks.errors import NotAllowed, StaleEpoch
 from orchestra.features.tasks.types import Life, Trigger
 
-from .agent import SLOTS, Agent
+from .agent import BACKLOG, SLOTS, Agent
 from .clockwork import Clockwork, Process, Stream
 from .rows import LEASE_SECONDS, Away, Claimed, Rows
 
@@ -63,7 +63,9 @@ class ControlPlane(Process):
         """The machine does, even while the process sleeps; the connection dies with the process."""
         self._accepted.append(stream)
 
-    def hello(self, agent: Agent, stream: Stream, running: dict[int, int]) -> None:
+    def hello(
+        self, agent: Agent, stream: Stream, running: dict[int, int], waiting: dict[int, int]
+    ) -> None:
         former = self.sessions.get(agent.number)
         if former is not None:
             self._detach(former)
@@ -76,7 +78,7 @@ class ControlPlane(Process):
             if isinstance(held, Exception):
                 stream.end()
             elif stream.is_open:
-                self._begin(agent, stream, running, held)
+                self._begin(agent, stream, running, held, waiting)
 
         session = Session(agent, stream)
         if "assign-before-welcome" in self.rows.bugs:
@@ -86,7 +88,12 @@ class ControlPlane(Process):
         self.rows.transact(self, lambda: self.rows.held_by(agent.number), begin)
 
     def _begin(
-        self, agent: Agent, stream: Stream, running: dict[int, int], held: list[tuple[int, int]]
+        self,
+        agent: Agent,
+        stream: Stream,
+        running: dict[int, int],
+        held: list[tuple[int, int]],
+        waiting: dict[int, int],
     ) -> None:
         session = self.sessions.get(agent.number)
         if session is None or session.stream is not stream:
@@ -104,16 +111,29 @@ class ControlPlane(Process):
         stream.send("down", agent, lambda: agent.welcome(stream, ours))
         for task, epoch in held:
             if (task, epoch) not in ours:
-                self._give_away(task, epoch)
+                had_begun = waiting.get(task) != epoch
+                self._give_away(task, epoch, Trigger.RETRY if had_begun else Trigger.RETURN)
         self.wake()
 
-    def _give_away(self, task: int, epoch: int) -> None:
+    def returned(self, agent: Agent, stream: Stream, task: int, epoch: int) -> None:
+        """The agent gives back what it has not begun."""
+        run = self.runs.get(task)
+        session = self.sessions.get(agent.number)
+        if session is None or session.stream is not stream or run is None or run.epoch != epoch:
+            return
+        if run.agent == agent.number and not run.is_ending:
+            del self.runs[task]
+            self._tell_end(agent.number, task, epoch)
+            self._take_back(task, epoch, Trigger.RETURN)
+            self.wake()
+
+    def _give_away(self, task: int, epoch: int, trigger: Trigger) -> None:
         run = self.runs.get(task)
         if run is not None and run.epoch == epoch:
             if run.is_ending or "assign-before-welcome" in self.rows.bugs:
                 return
             del self.runs[task]
-        self._take_back(task, epoch)
+        self._take_back(task, epoch, trigger)
 
     def moved(self, agent: int) -> None:
         """An agent is at another control plane now."""
@@ -147,8 +167,9 @@ class ControlPlane(Process):
         free: list[int] = []
         for number, session in self.sessions.items():
             if session.is_welcome:
-                used = len(self._runs_of(number)) + self.reserved.get(number, 0)
-                free += [number] * (SLOTS - used)
+                has = [run for run in self._runs_of(number) if not run.is_ending]
+                used = len(has) + self.reserved.get(number, 0)
+                free += [number] * (SLOTS + BACKLOG - used)
         if not free:
             return
         self.clockwork.random.shuffle(free)
@@ -172,7 +193,7 @@ class ControlPlane(Process):
         session = self.sessions.get(claimed.agent)
         if session is None or not session.is_welcome:
             del self.runs[task]
-            self._take_back(task, epoch)
+            self._take_back(task, epoch, Trigger.RETURN)
             return
         agent, stream = session.agent, session.stream
         stream.send("down", agent, lambda: agent.assign(stream, task, epoch, waits=claimed.waits))
@@ -186,6 +207,7 @@ class ControlPlane(Process):
             if run.is_ending:
                 return
             run.is_ending = True
+            self.wake()  # its slot is free
 
         def judged(outcome_or_error: Life | Exception) -> None:
             if isinstance(outcome_or_error, Away):
@@ -210,12 +232,12 @@ class ControlPlane(Process):
             agent = session.agent
             session.stream.send("down", agent, lambda: agent.acknowledge(task, epoch))
 
-    def _take_back(self, task: int, epoch: int) -> None:
+    def _take_back(self, task: int, epoch: int, trigger: Trigger = Trigger.RETRY) -> None:
         def done(outcome: Life | Exception) -> None:
             if isinstance(outcome, StaleEpoch | NotAllowed):
                 return  # somebody was quicker
 
-        self.rows.transact(self, lambda: self.rows.end(task, epoch, Trigger.RETRY), done)
+        self.rows.transact(self, lambda: self.rows.end(task, epoch, trigger), done)
 
     # ---- leases -------------------------------------------------------------------------------
 

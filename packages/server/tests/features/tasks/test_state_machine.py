@@ -183,6 +183,15 @@ class TaskMachine(RuleBasedStateMachine):
             self._becomes(task, step(known.life, Trigger.RETRY))
 
     @rule(task=tasks)
+    def its_agent_gives_back_what_it_has_not_begun(self, task: TaskId) -> None:
+        life = self.known[task].life
+        if life.state in HELD:
+            ending = Ending(task_id=task, epoch=life.epoch, trigger=Trigger.RETURN)
+            outcome = self.parts.run(self._end_all(ending))
+            assert isinstance(outcome, Ended), outcome
+            self._becomes(task, step(life, Trigger.RETURN))
+
+    @rule(task=tasks)
     def what_it_waits_for_happens(self, task: TaskId) -> None:
         life = self.known[task].life
         if life.state is TaskState.WAITING:
