@@ -10,8 +10,9 @@ from orchestra.features.agents.service.pace import BACKLOG_SECONDS, Pace
 from orchestra.features.tasks.service.streams import slots
 from orchestra.features.tasks.service.streams.backlog import Backlog
 from orchestra.features.tasks.service.streams.run import Run
-from orchestra.features.tasks.types import TaskId
+from orchestra.features.tasks.types import NewTask, TaskId
 from orchestra_protocol import agent_pb2 as pb
+from orchestra_sdk import Agent, Context
 
 pytestmark = pytest.mark.anyio
 
@@ -141,6 +142,27 @@ async def test_an_agent_does_not_get_rid_of_what_it_has_begun(
         await give_back(agent, [await agent.assigned()])
         again = await agent.assigned()
     assert agent.assignment(again).attempt == 2
+
+
+async def test_everything_is_done_once_also_where_a_quick_agent_is_slow_at_times(
+    world: Any, plane: Any
+) -> None:
+    agent, done = Agent("sometimes-slow", slots=2), list[int]()
+
+    @agent.task("sometimes")
+    async def sometimes(ctx: Context, input: int) -> int:
+        if input % 100 == 99:  # longer than anything may wait behind it
+            await asyncio.sleep(2 * slots.STALLED_SECONDS)
+        done.append(input)
+        return input
+
+    new = [NewTask(capability="sometimes", input=number) for number in range(600)]
+    async with world.sdk(agent, plane.address):
+        tasks = await world.submitter.submit_all(world.actor, new)
+        for task in tasks:
+            await world.state(task.id, "succeeded", seconds=SECONDS)
+    assert sorted(done) == list(range(600))
+    assert plane.it.plane.runs == {}
 
 
 def test_a_run_begins_when_it_has_a_slot_and_its_time_outs_with_it() -> None:

@@ -1,7 +1,7 @@
 """Builds what an agent gets with a task."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from orchestra_protocol import agent_pb2 as pb
 
@@ -19,6 +19,8 @@ from orchestra.features.tasks.service.orchestration.steps import (
 from orchestra.features.tasks.service.values import to_value
 from orchestra.features.tasks.types import Life, Step, TaskState
 from orchestra.foundation import clock
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Undeliverable(ValueError):
@@ -49,9 +51,10 @@ def assignment(
     except (ValueError, OverflowError, TypeError) as error:
         raise Undeliverable(f"The input cannot be sent: {error}") from error
     run_ends = clock.now() + timedelta(seconds=claim.run_timeout_seconds)
-    ends = min(run_ends, claim.deadline or run_ends).timestamp()
+    since = min(run_ends, claim.deadline or run_ends) - _EPOCH
     # Not FromDatetime, which costs as much as the rest of this message.
-    message.deadline.seconds, message.deadline.nanos = int(ends), int(ends % 1 * 1e9)
+    message.deadline.seconds = since.days * 86_400 + since.seconds
+    message.deadline.nanos = since.microseconds * 1_000
     size = message.ByteSize()
     if (room := largest - ENVELOPE_BYTES - size) < 0:
         said = f"The task and its steps have {size} bytes on the stream; {largest} are possible."
