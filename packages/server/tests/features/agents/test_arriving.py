@@ -11,7 +11,10 @@ from orchestra_protocol import agent_pb2 as pb
 pytestmark = pytest.mark.anyio
 
 AGENTS = 40
-CONNECTED = "SELECT name, instance_id, control_plane_id FROM agents WHERE status = 'online'"
+# Those with a run are busy.
+CONNECTED = """
+SELECT name, instance_id, control_plane_id FROM agents WHERE status IN ('online', 'busy')
+"""
 
 
 async def test_agents_that_come_at_once_are_all_let_in_each_with_its_own_runs(
