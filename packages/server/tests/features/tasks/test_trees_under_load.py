@@ -55,7 +55,9 @@ async def test_trees_that_are_cancelled_at_any_moment_come_to_their_ends(world: 
 
         async def all_over() -> bool:
             async with world.database.transaction() as tx:
-                left = await tx.fetch_value("SELECT count(*) FROM tasks WHERE finished_at IS NULL")
+                left = await tx.fetch_value(
+                    "SELECT count(*) FROM tasks WHERE finished_at IS NULL OR finish_pending"
+                )
             return left == 0
 
         await world.eventually(all_over, 45)
