@@ -152,7 +152,8 @@ async def test_everything_is_done_once_also_where_a_quick_agent_is_slow_at_times
     @agent.task("sometimes")
     async def sometimes(ctx: Context, input: int) -> int:
         if input % 100 == 99:  # longer than anything may wait behind it
-            await asyncio.sleep(2 * slots.STALLED_SECONDS)
+            work = asyncio.get_running_loop().create_future()
+            await asyncio.wait({work}, timeout=2 * slots.STALLED_SECONDS)
         done.append(input)
         return input
 

@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from orchestra.features.tasks.service.streams import keeping, outcome
 from orchestra_protocol import agent_pb2 as pb
 
 pytestmark = pytest.mark.anyio
@@ -69,3 +70,26 @@ async def test_an_agent_that_takes_batches_gets_and_gives_many_at_once(
         await agent.send(pb.TASK_TYPE_BATCH, pb.Batch(messages=inside))
         ended = await asyncio.gather(*(world.state(task.id, "succeeded") for task in tasks))
     assert {task.result for task in ended} == {"seven"}
+
+
+async def test_a_result_that_breaks_its_batch_is_kept_beside_it(
+    world: Any, wire: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judge, broken = outcome.to_ending, list[str]()
+
+    def judge_badly_once(run: Any, *more: Any, **options: Any) -> Any:
+        if not broken:
+            broken.append(str(run.task_id))
+            raise ZeroDivisionError
+        return judge(run, *more, **options)
+
+    async with wire(await world.plane()) as agent:
+        agent.slots = COUNT
+        await agent.connect()
+        tasks = [await world.submit("echo", number) for number in range(COUNT)]
+        given = [await agent.assigned() for _ in tasks]
+        monkeypatch.setattr(keeping, "to_ending", judge_badly_once)
+        for message in given:
+            await agent.say(message, agent.result(1, message.task_id))
+        await asyncio.gather(*(world.state(task.id, "succeeded") for task in tasks))
+    assert len(broken) == 1

@@ -124,12 +124,23 @@ class Keeper:
         while self._ready:
             count = min(LARGEST_BATCH, len(self._ready))
             runs = [self._ready.popleft() for _ in range(count)]
-            endings = {run: ending for run in runs if (ending := self._ending_of(run))}
-            plain = [ending for ending in endings.values() if is_plain(ending)]
-            ended = await self._end_plain(plain)
-            outcomes = {each.task_id: life for each, life in zip(plain, ended, strict=True)}
-            for run in runs:
-                self._leave_lane(run, endings.get(run), outcomes.get(run.task_id))
+            try:
+                await self._keep_batch(runs)
+            except Exception:
+                log.exception("results leave the lane")
+                for run in runs:
+                    if self._keeping.get(run) is self._lane:
+                        self._keeping[run] = self._guard.spawn(
+                            f"keep {run.task_id}", self._keep(run)
+                        )
+
+    async def _keep_batch(self, runs: Sequence[Run]) -> None:
+        endings = {run: ending for run in runs if (ending := self._ending_of(run))}
+        plain = [ending for ending in endings.values() if is_plain(ending)]
+        ended = await self._end_plain(plain)
+        outcomes = {each.task_id: life for each, life in zip(plain, ended, strict=True)}
+        for run in runs:
+            self._leave_lane(run, endings.get(run), outcomes.get(run.task_id))
 
     def _ending_of(self, run: Run) -> Ending | None:
         if run.final is None or run.is_lost:
