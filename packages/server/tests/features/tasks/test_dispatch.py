@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 from orchestra.features.tasks import NewTask, Priority
+from orchestra.features.tasks.service.streams import assignment
+from orchestra.features.tasks.service.streams import plane as streams_plane
 from orchestra_protocol import agent_pb2 as pb
 from orchestra_sdk import Agent
 
@@ -178,3 +180,24 @@ async def test_an_agent_gets_nothing_new_before_its_welcome(world: Any, wire: An
 
 async def _as_told(answer: bool) -> bool:
     return answer
+
+
+async def test_a_task_that_cannot_be_sent_harms_none_that_was_claimed_with_it(
+    world: Any, wire: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send, broken = assignment.assignment, list[str]()
+
+    def fail_once(claim: Any, *more: Any, **options: Any) -> Any:
+        if not broken:
+            broken.append(str(claim.id))
+            raise ZeroDivisionError
+        return send(claim, *more, **options)
+
+    monkeypatch.setattr(streams_plane, "assignment", fail_once)
+    async with wire(await world.plane(), slots=4) as agent:
+        tasks = [await world.submit("echo", number) for number in range(4)]
+        await agent.connect()
+        given = [await agent.assigned() for _ in tasks]
+    assert {message.task_id for message in given} == {str(task.id) for task in tasks}
+    attempts = {message.task_id: agent.assignment(message).attempt for message in given}
+    assert {task for task, attempt in attempts.items() if attempt == 2} == set(broken)

@@ -279,8 +279,25 @@ class Plane:
         self._steps |= await steps.of_claims(self.database, claims)
 
     def _deliver(self, claims: Sequence[tuple[ConnectedAgent, Claim]]) -> None:
-        begun = [run for agent, claim in claims if (run := self._assign(agent, claim)) is not None]
+        begun: list[Run] = []
+        for agent, claim in claims:
+            try:
+                run = self._assign(agent, claim)
+            except Exception:
+                log.exception("a task cannot be sent", task_id=str(claim.id))
+                self._give_back(claim)
+            else:
+                begun.extend([run] if run is not None else [])
         self._guard.spawn("announce runs", self._announce(begun))
+
+    def _give_back(self, claim: Claim) -> None:
+        """Of what breaks here only an attempt is lost, and nothing of the tasks beside it."""
+        reason = "It could not be sent to its agent."
+        ending = lost(claim.id, claim.epoch, reason, code="undeliverable")
+        if (run := self.runs.get(claim.id)) is not None:
+            self._not_delivered(run, ending)
+        else:
+            self.take_back_soon(ending)
 
     def _assign(self, agent: ConnectedAgent, claim: Claim) -> Run | None:
         """Puts a claimed task on its agent's stream."""
