@@ -42,7 +42,7 @@ from bench.systems import System
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 BESIDE_PEERS = ("dispatch", "throughput")
-ALONE = ("first_token", "feeds", "idle")
+ALONE = ("first_token", "idle", "feeds")
 FLEET = ("recovery", "overload", "balancing", "agents", "fleet_load")
 NAMES = (*BESIDE_PEERS, *ALONE, *FLEET)
 
@@ -96,8 +96,9 @@ def _run(directory: Path, chosen: Sequence[str], *, rounds: int, smoke: bool) ->
 def _alone(product: Product, *, rounds: int, smoke: bool) -> Benchmarks:
     return {
         "first_token": lambda: report.first_token(first_token.measure(product, rounds=rounds)),
-        "feeds": lambda: report.feeds(feeds.measure(product, feeds=500 if smoke else 5_000)),
+        # Before the feeds: what five thousand of them leave behind is not idling.
         "idle": lambda: report.idle(idle.measure(product)),
+        "feeds": lambda: report.feeds(feeds.measure(product, feeds=500 if smoke else 5_000)),
     }
 
 

@@ -10,14 +10,16 @@ from orchestra.features.events import TaskEvent
 from orchestra.features.tasks.events import Subject, status_event
 from orchestra.features.tasks.repository.claiming import Claim
 from orchestra.features.tasks.repository.leases import Held
+from orchestra.features.tasks.service.ends.ending import Ending
 from orchestra.features.tasks.service.orchestration.steps import (
     ENVELOPE_BYTES,
     fitting,
     must_be_told,
     to_wire,
 )
+from orchestra.features.tasks.service.streams.run import Run
 from orchestra.features.tasks.service.values import to_value
-from orchestra.features.tasks.types import Life, Step, TaskState
+from orchestra.features.tasks.types import Life, Step, TaskProblem, TaskState, Trigger
 from orchestra.foundation import clock
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -25,6 +27,25 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 class Undeliverable(ValueError):
     """No agent can be given this input."""
+
+
+def run_of(claim: Claim, agent: ConnectedAgent) -> Run:
+    """The run of a task that was claimed for that agent."""
+    return Run(
+        task_id=claim.id,
+        epoch=claim.epoch,
+        attempt=claim.attempt,
+        user_id=claim.user_id,
+        agent=agent,
+        run_seconds=claim.run_timeout_seconds,
+        progress_timeout=claim.progress_timeout_seconds,
+    )
+
+
+def undeliverable(run: Run, error: Undeliverable) -> Ending:
+    """It fails for good: the next agent could not be given it, either."""
+    problem = TaskProblem("undeliverable", str(error))
+    return Ending(task_id=run.task_id, epoch=run.epoch, trigger=Trigger.GIVE_UP, problem=problem)
 
 
 def assignment(

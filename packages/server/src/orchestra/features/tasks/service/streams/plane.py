@@ -25,7 +25,9 @@ from orchestra.features.tasks.service.streams.assignment import (
     Undeliverable,
     assignment,
     life_of,
+    run_of,
     subject_of,
+    undeliverable,
 )
 from orchestra.features.tasks.service.streams.commands import Commander
 from orchestra.features.tasks.service.streams.keeping import Keeper
@@ -37,7 +39,7 @@ from orchestra.features.tasks.service.streams.run import Run
 from orchestra.features.tasks.service.streams.session import Session
 from orchestra.features.tasks.service.streams.slots import Slots
 from orchestra.features.tasks.service.streams.submitters import Submitters
-from orchestra.features.tasks.types import Step, TaskId, TaskProblem, TaskState, Trigger
+from orchestra.features.tasks.types import Step, TaskId, TaskState
 from orchestra.foundation import clock
 from orchestra.foundation.auth import Actor
 from orchestra.foundation.concurrency import Guard
@@ -295,21 +297,12 @@ class Plane:
         reason = "It could not be sent to its agent."
         ending = lost(claim.id, claim.epoch, reason, code="undeliverable")
         if (run := self.runs.get(claim.id)) is not None:
-            self._not_delivered(run, ending)
-        else:
-            self.take_back_soon(ending)
+            self._remove(run)
+        self.take_back_soon(ending)
 
     def _assign(self, agent: ConnectedAgent, claim: Claim) -> Run | None:
         """Puts a claimed task on its agent's stream."""
-        run = Run(
-            task_id=claim.id,
-            epoch=claim.epoch,
-            attempt=claim.attempt,
-            user_id=claim.user_id,
-            agent=agent,
-            run_seconds=claim.run_timeout_seconds,
-            progress_timeout=claim.progress_timeout_seconds,
-        )
+        run = run_of(claim, agent)
         done = self._steps.pop(claim.id, [])
         self.runs[run.task_id] = run
         session = self.session_of(run)
@@ -325,11 +318,7 @@ class Plane:
                 largest=self.settings.max_grpc_message_bytes,
             )
         except Undeliverable as error:
-            problem = TaskProblem("undeliverable", str(error))
-            ending = Ending(
-                task_id=run.task_id, epoch=run.epoch, trigger=Trigger.GIVE_UP, problem=problem
-            )
-            return self._not_delivered(run, ending)
+            return self._not_delivered(run, undeliverable(run, error))
         run.carried = message.ByteSize()
         run.claimed = Claimed(subject_of(claim), life_of(claim))
         run.announce(events.status_event(run.claimed.subject, run.claimed.life))
