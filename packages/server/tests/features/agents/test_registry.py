@@ -1,44 +1,21 @@
 """What a control plane knows of its agents without asking anybody."""
 
-import uuid
-
-from orchestra.features.agents import Agent, Registry
-from orchestra.features.agents.types import AgentId, AgentStatus, Performance
+from agent_records import agent_record
+from orchestra.features.agents import Registry
 from orchestra_protocol import agent_pb2 as pb
-
-
-def record(number: int) -> Agent:
-    return Agent(
-        id=AgentId(uuid.UUID(int=number)),
-        name=f"agent-{number}",
-        owner_id=uuid.UUID(int=0),
-        shared=True,
-        capabilities=["echo"],
-        capability_details=[],
-        status=AgentStatus.ONLINE,
-        reason="",
-        version="",
-        slots=1,
-        slots_in_use=0,
-        labels={},
-        resources=None,
-        performance=Performance(),
-        connected_at=None,
-        last_heartbeat=None,
-    )
 
 
 def test_a_large_fleet_beats_less_often() -> None:
     registry = Registry(heartbeat_seconds=2.0)
     assert registry.beat_seconds == 2.0
     for number in range(1, 2_001):
-        registry.connect(record(number), instance_id="", slots=1)
+        registry.connect(agent_record(number), instance_id="", slots=1)
     assert registry.beat_seconds == 5.0
 
 
 def test_only_what_has_changed_is_looked_at() -> None:
     registry = Registry(heartbeat_seconds=2.0)
-    first, second = (registry.connect(record(n), instance_id="", slots=1) for n in (1, 2))
+    first, second = (registry.connect(agent_record(n), instance_id="", slots=1) for n in (1, 2))
     assert registry.take_changed() == [first, second]
     assert not registry.has_changes.is_set()
     registry.beat(first.id, pb.HeartbeatMessage())
@@ -54,7 +31,7 @@ def test_only_what_has_changed_is_looked_at() -> None:
 
 def test_what_a_heartbeat_says_is_kept_within_bounds() -> None:
     registry = Registry(heartbeat_seconds=2.0)
-    agent = registry.connect(record(1), instance_id="", slots=1)
+    agent = registry.connect(agent_record(1), instance_id="", slots=1)
     said = pb.ResourceMetrics(
         cpu_usage=7.0, memory_usage=float("nan"), disk_usage=-1.0, network_bytes_in=-5
     )

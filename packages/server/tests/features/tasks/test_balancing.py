@@ -5,8 +5,8 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from orchestra.features.agents import Agent, ConnectedAgent
-from orchestra.features.agents.types import AgentId, AgentStatus, Performance
+from agent_records import agent_record
+from orchestra.features.agents import ConnectedAgent
 from orchestra.features.tasks.service.dispatch.affinity import Ring
 from orchestra.features.tasks.service.dispatch.balancer import Balancer
 from orchestra.features.tasks.types import Balancing, QueueName
@@ -18,25 +18,7 @@ QUEUE = QueueName("echo")
 def agent(
     number: int, *, slots: int = 10, cpu: float = 0.0, seconds: float = 0.0
 ) -> ConnectedAgent:
-    record = Agent(
-        id=AgentId(uuid.UUID(int=number)),
-        name=f"agent-{number}",
-        owner_id=uuid.UUID(int=0),
-        shared=True,
-        capabilities=["echo"],
-        capability_details=[],
-        status=AgentStatus.ONLINE,
-        reason="",
-        version="",
-        slots=slots,
-        slots_in_use=0,
-        labels={},
-        resources=None,
-        performance=Performance(),
-        connected_at=None,
-        last_heartbeat=None,
-    )
-    made = ConnectedAgent(record, instance_id="", slots=slots)
+    made = ConnectedAgent(agent_record(number, slots=slots), instance_id="", slots=slots)
     made.welcomed = True
     made.hear(pb.HeartbeatMessage(resources=pb.ResourceMetrics(cpu_usage=cpu)))
     if seconds:

@@ -2,33 +2,15 @@
 
 import uuid
 
-from orchestra.features.agents import Agent, AgentId, AgentStatus, ConnectedAgent, Registry
-from orchestra.features.agents.types import Performance
+from agent_records import agent_record
+from orchestra.features.agents import ConnectedAgent, Registry
 from orchestra.features.tasks.service.dispatch.ready import WINDOW, Ready
 
 OWNER, OTHER = uuid.UUID(int=1), uuid.UUID(int=2)
 
 
 def agent_at(registry: Registry, number: int, *, owner: uuid.UUID | None = None) -> ConnectedAgent:
-    record = Agent(
-        id=AgentId(uuid.UUID(int=1_000 + number)),
-        name=f"agent-{number}",
-        owner_id=owner or OWNER,
-        shared=owner is None,
-        capabilities=["echo"],
-        capability_details=[],
-        status=AgentStatus.ONLINE,
-        reason="",
-        version="",
-        slots=1,
-        slots_in_use=0,
-        labels={},
-        resources=None,
-        performance=Performance(),
-        connected_at=None,
-        last_heartbeat=None,
-    )
-    agent = registry.connect(record, instance_id="", slots=1)
+    agent = registry.connect(agent_record(number, owner=owner), instance_id="", slots=1)
     agent.welcomed = True
     return agent
 
