@@ -12,7 +12,7 @@ from e2e.product import ORCHESTRA, Product, wait_until
 ECHO = """
 from orchestra_sdk import Agent, Context
 
-agent = Agent("{name}", slots={slots})
+agent = Agent("{name}", slots={slots}, backlog={backlog})
 
 
 @agent.task("{capability}")
@@ -27,13 +27,17 @@ if __name__ == "__main__":
 """
 
 
-def write_echo(directory: Path, *, capability: str = "echo", slots: int = 64) -> Path:
+def write_echo(
+    directory: Path, *, capability: str = "echo", slots: int = 64, backlog: int = 256
+) -> Path:
     """An agent that answers with its input and writes down each effect; returns its file."""
     directory.mkdir(parents=True, exist_ok=True)
     ledger = str(directory / "ledger.txt")
     path = directory / "echo_agent.py"
     name = f"{capability}-agent"
-    path.write_text(ECHO.format(name=name, slots=slots, capability=capability, ledger=ledger))
+    path.write_text(
+        ECHO.format(name=name, slots=slots, backlog=backlog, capability=capability, ledger=ledger)
+    )
     return path
 
 

@@ -285,11 +285,13 @@ def test_a_refusal_of_the_instance_is_told_in_its_words(
         enroll(tls_instance.url, token, name="a", directory=tmp_path)
 
 
-def test_a_wrong_name_or_number_of_slots_is_refused_at_once() -> None:
+def test_a_wrong_name_or_number_of_slots_or_backlog_is_refused_at_once() -> None:
     with pytest.raises(ValueError, match="1 to 100 characters"):
         Agent("")
     with pytest.raises(ValueError, match="between 1 and 1000"):
         Agent("a", slots=0)
+    with pytest.raises(ValueError, match="between 0 and 256"):
+        Agent("a", backlog=-1)
 
 
 def test_a_name_never_leaves_its_directory(tmp_path: Path) -> None:

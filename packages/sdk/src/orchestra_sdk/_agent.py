@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from orchestra_protocol import agent_pb2 as pb
 
-from orchestra_sdk import _capability, _clock, _target
+from orchestra_sdk import _backlog, _capability, _clock, _target
 from orchestra_sdk._capability import Capability
 from orchestra_sdk._errors import AgentError
 from orchestra_sdk._runtime import Options, Runtime
@@ -26,8 +26,11 @@ _log = logging.getLogger("orchestra_sdk")
 class Agent:
     """Functions that run tasks, under one name.
 
-    `slots` is how many tasks run at once. With `restorable`, results that the control plane has not
-    committed are kept in `state_dir` and delivered after a restart of the process.
+    `slots` is how many tasks run at once. Of quick ones it is sent up to `backlog` more, so that it
+    need not wait for the next; when it is killed, that many may have run without anybody knowing,
+    and run again. With a backlog of 0 it is `slots` at most. With `restorable`, results that the
+    control plane has not committed are kept in `state_dir` and delivered after a restart of the
+    process.
     """
 
     def __init__(
@@ -35,6 +38,7 @@ class Agent:
         name: str,
         *,
         slots: int = 8,
+        backlog: int = _backlog.MOST,
         version: str = "",
         labels: Mapping[str, str] | None = None,
         restorable: bool = False,
@@ -45,8 +49,11 @@ class Agent:
             raise ValueError(f"a name has 1 to 100 characters, not {name!r}")
         if not 1 <= slots <= 1000:
             raise ValueError(f"slots must be between 1 and 1000, not {slots}")
+        if not 0 <= backlog <= _backlog.MOST:
+            raise ValueError(f"backlog must be between 0 and {_backlog.MOST}, not {backlog}")
         self.name = name
         self.slots = slots
+        self.backlog = backlog
         self.version = version
         self.labels = dict(labels or {})
         self.grace_seconds = grace_seconds
@@ -122,6 +129,7 @@ class Agent:
             registration=self._registration(),
             capabilities=self._capabilities,
             state_dir=self._state_directory(),
+            backlog=self.backlog,
             grace_seconds=self.grace_seconds,
             url=url,
             key=key,

@@ -37,6 +37,7 @@ class Options:
     registration: pb.RegisterAgentRequest
     capabilities: Mapping[str, Capability]
     state_dir: Path | None
+    backlog: int
     grace_seconds: float
     url: str | None
     key: str | None
@@ -174,6 +175,7 @@ class Runtime:
         options = self._options
         parts = Parts(
             registration=options.registration,
+            backlog=options.backlog,
             outbox=self._outbox,
             table=self._table,
             resources=Resources(),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from orchestra_protocol import agent_pb2 as pb
 from orchestra_protocol.agent_pb2_grpc import ModernAgentServiceStub
 
-from orchestra_sdk import _backlog, _wire
+from orchestra_sdk import _wire
 from orchestra_sdk._channel import open_channel
 from orchestra_sdk._heartbeat import Heartbeat
 from orchestra_sdk._outbox import Outbox
@@ -25,6 +25,7 @@ class Parts:
     """What outlives a session."""
 
     registration: pb.RegisterAgentRequest
+    backlog: int
     outbox: Outbox
     table: RunTable
     resources: Resources
@@ -123,7 +124,7 @@ class Session:
             slots=registration.slots,
             running=running,
             takes_batches=True,
-            backlog=_backlog.MOST,
+            backlog=self._parts.backlog,
         )
         return _wire.wrap(pb.TASK_TYPE_HELLO, hello, agent_id=agent_id)
 
