@@ -323,6 +323,27 @@ async def test_a_timer_frees_the_slot(plane: ControlPlane) -> None:
     assert list(task.steps) == ["sleep#1"]
 
 
+async def test_timers_side_by_side_begin_together(plane: ControlPlane) -> None:
+    agent = crew()
+
+    @agent.task("naps")
+    async def naps(ctx: Context, input: int) -> list[Any]:
+        both = asyncio.gather(ctx.sleep(0.05), ctx.sleep(0.1), ctx.sleep(3600))
+        child = await ctx.run("double", input)
+        try:
+            return [child, await both]
+        except TaskError as error:
+            return [child, error.code]
+
+    async with serving(agent, plane):
+        task = await plane.submit("naps", 1)
+        await task.wait_for(lambda task: {"sleep#1", "sleep#2"} <= task.steps.keys())
+        assert list(task.timers) == ["sleep#1", "sleep#2", "sleep#3"]
+        task.cancel()
+        await task.wait_for(lambda task: task.finished)
+    assert list(task.children) == ["double#1"]
+
+
 async def test_wrong_options_are_named(plane: ControlPlane) -> None:
     agent = crew()
 

@@ -99,13 +99,15 @@ class LoopBridge:
 
 
 def merged(wanted: Sequence[pb.Suspend]) -> pb.Suspend:
-    """Return one wait for all branches; of several timers, the next one to end."""
+    """Return one wait for all branches: all their timers begin with it, the next to end first."""
     if len(wanted) == 1:
         return wanted[0]
     names = dict.fromkeys(name for item in wanted for name in item.names)
-    timers = [item for item in wanted if item.seconds]
-    timer = min(timers, key=lambda item: item.seconds) if timers else pb.Suspend()
-    return pb.Suspend(names=names, any=True, seconds=timer.seconds, name=timer.name)
+    first, *others = sorted(
+        (item for item in wanted if item.seconds), key=lambda item: item.seconds
+    ) or [pb.Suspend()]
+    timers = [pb.Timer(name=item.name, seconds=item.seconds) for item in others]
+    return pb.Suspend(names=names, any=True, seconds=first.seconds, name=first.name, timers=timers)
 
 
 def _resolve(answer: "asyncio.Future[pb.Reply | None]", reply: pb.Reply | None) -> None:

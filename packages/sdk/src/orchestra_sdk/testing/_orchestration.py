@@ -100,19 +100,25 @@ class Orchestration:
         return pb.Reply(asked=pb.Asked(approval_id=f"{task.id}/{wanted.name}"))
 
     def _suspend(self, task: SubmittedTask, wanted: pb.Suspend) -> pb.Reply:
-        if wanted.name and (refused := _taken(task, wanted.name, pb.STEP_KIND_TIMER)):
-            return refused
-        if wanted.name and wanted.name not in task.timers:
-            step = pb.Step(name=wanted.name, kind=pb.STEP_KIND_TIMER, output=_values.to_value(None))
-            task.timers[wanted.name] = asyncio.get_running_loop().call_later(
-                wanted.seconds, self._keep, task, step
-            )
+        timers = _timers(wanted)
+        for name in timers:
+            if refused := _taken(task, name, pb.STEP_KIND_TIMER):
+                return refused
+        for name, seconds in timers.items():
+            self._begin(task, name, seconds)
         if _ready(task, wanted):
-            names = [*wanted.names, wanted.name]
+            names = [*wanted.names, *timers]
             steps = [task.steps[name] for name in names if name in task.steps]
             return pb.Reply(resumed=pb.Resumed(steps=steps))
         task.suspended(wanted)
         return pb.Reply(suspended=pb.Suspended())
+
+    def _begin(self, task: SubmittedTask, name: str, seconds: float) -> None:
+        """Begin a timer, unless an earlier lease has."""
+        if name not in task.timers:
+            step = pb.Step(name=name, kind=pb.STEP_KIND_TIMER, output=_values.to_value(None))
+            loop = asyncio.get_running_loop()
+            task.timers[name] = loop.call_later(seconds, self._keep, task, step)
 
     def _keep(self, task: SubmittedTask, step: pb.Step) -> None:
         task.steps.setdefault(step.name, step)
@@ -124,7 +130,13 @@ class Orchestration:
 def _ready(task: SubmittedTask, wanted: pb.Suspend) -> bool:
     there = [name in task.steps for name in wanted.names]
     enough = any(there) if wanted.any else bool(there) and all(there)
-    return enough or wanted.name in task.steps
+    return enough or any(name in task.steps for name in _timers(wanted))
+
+
+def _timers(wanted: pb.Suspend) -> dict[str, float]:
+    """Return the seconds of each timer by its name."""
+    first = {wanted.name: wanted.seconds} if wanted.name else {}
+    return first | {timer.name: timer.seconds for timer in wanted.timers}
 
 
 def _taken(task: SubmittedTask, name: str, kind: "pb.StepKind.ValueType") -> pb.Reply | None:

@@ -162,6 +162,27 @@ async def test_a_timer_wakes_a_task_and_keeps_its_time(world: Any, wire: Any) ->
         assert names(reply.resumed.steps) == ["nap"], "it is over already"
 
 
+async def test_timers_of_one_wait_begin_together(world: Any, wire: Any, doors: Any) -> None:
+    http = await doors(world.key)
+    await world.worker()
+    async with wire(await world.plane()) as agent:
+        await agent.connect()
+        task = await world.submit("echo", 1)
+        run = await agent.assigned()
+        month = pb.Timer(name="month", seconds=2_592_000)
+        naps = agent.suspend(seconds=0.3, name="nap", timers=[month])
+        twice = agent.suspend(seconds=0.3, name="nap", timers=[month, month])
+        assert (await agent.ask_for(run, twice)).refused.code == "bad_command"
+        assert (await agent.ask_for(run, naps)).HasField("suspended")
+        back = await agent.assigned()
+        assert names(agent.assignment(back).steps) == ["nap"], "the first to end is enough"
+        rest = agent.suspend(seconds=month.seconds, name="month")
+        assert (await agent.ask_for(back, rest)).HasField("suspended")
+        steps = (await http.get(f"/api/tasks/{task.id}/steps")).json()["items"]
+        begun = {step["name"]: step["created_at"] for step in steps}
+        assert begun["month"] == begun["nap"], "it has kept its time"
+
+
 async def test_cycles_runaway_depth_and_too_many_children_are_refused(
     world: Any, wire: Any
 ) -> None:

@@ -1,5 +1,6 @@
 """The SDK's durable context on the real server: each effect once, whatever is killed meanwhile."""
 
+import asyncio
 from collections import Counter
 from typing import Any
 
@@ -139,6 +140,31 @@ async def test_who_waits_for_room_in_vain_is_told_which_queue_is_full(
     assert done.error.code == "queue_full"
     assert "no room for the child 'child' in 2 tries" in done.error.message
     assert "queue elsewhere" in done.error.message
+
+
+async def test_sleeps_side_by_side_take_as_long_as_the_longest(world: Any, doors: Any) -> None:
+    http = await doors(world.key)
+    agent = Agent("naps", slots=1)
+
+    @agent.task("naps")
+    async def naps(ctx: Any, _: Any) -> str:
+        child = ctx.run("child", None)
+        await asyncio.gather(*(ctx.sleep(0.1 * number) for number in (3, 1, 2)), child)
+        return "rested"
+
+    @agent.task("child")
+    def child(ctx: Any, _: Any) -> str:
+        return "done"
+
+    await world.worker()
+    plane = await world.plane()
+    async with world.sdk(agent, plane.address):
+        task = await world.submit("naps", None)
+        done = await world.state(task.id, "succeeded", "failed", seconds=30)
+    assert done.result == "rested", done.error
+    steps = (await http.get(f"/api/tasks/{task.id}/steps")).json()["items"]
+    begun = {step["created_at"] for step in steps if step["kind"] == "timer"}
+    assert (len(steps), len(begun)) == (4, 1), "all of them began with the first wait"
 
 
 LARGE = "x" * 10_000  # of which few fit into a message of 64 KiB

@@ -1,7 +1,7 @@
 """SQL of steps: what a task has done, or has begun, once and for all, each under its name."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -109,23 +109,27 @@ async def begin_question(
     )
 
 
-async def begin_timer(
-    tx: Transaction, task_id: TaskId, epoch: int, name: str, *, seconds: float
-) -> tuple[StepKind, datetime | None]:
-    """A timer that was begun under an earlier lease keeps its time. Returns the kind, too."""
-    row = await tx.fetch_one(
+async def begin_timers(
+    tx: Transaction, task_id: TaskId, epoch: int, seconds: Mapping[str, float]
+) -> list[tuple[StepKind, datetime | None]]:
+    """Timers by their names; those begun under an earlier lease keep their time.
+
+    Returns the kind of each, too: a name may be something else's.
+    """
+    rows = await tx.fetch(
         """
         INSERT INTO task_steps (task_id, name, kind, due_at, epoch, created_at)
-        VALUES ($1, $2, 'timer', now() + make_interval(secs => $3), $4, now())
+        SELECT $1, name, 'timer', now() + make_interval(secs => seconds), $4, now()
+        FROM unnest($2::text[], $3::float8[]) AS given (name, seconds)
         ON CONFLICT (task_id, name) DO UPDATE SET epoch = task_steps.epoch
         RETURNING kind, due_at
         """,
         task_id,
-        without_nul(name),
-        seconds,
+        list(seconds),
+        list(seconds.values()),
         epoch,
     )
-    return (StepKind(row["kind"]), row["due_at"]) if row else (StepKind.TIMER, None)
+    return [(StepKind(row["kind"]), row["due_at"]) for row in rows]
 
 
 async def named(tx: Transaction, task_id: TaskId, names: Sequence[str]) -> dict[str, Known]:

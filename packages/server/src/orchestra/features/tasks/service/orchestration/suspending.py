@@ -4,7 +4,7 @@ Whoever settles a step locks the waiting task first and then looks whether it ma
 suspends does the same under the same lock. So one of the two always sees what the other has done.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -20,7 +20,7 @@ from orchestra.features.tasks.service.orchestration.steps import check_name
 from orchestra.features.tasks.service.submitting.validation import MAX_SECONDS
 from orchestra.features.tasks.types import Step, StepKind, TaskId, Trigger
 from orchestra.foundation.auth import Actor
-from orchestra.foundation.database import Transaction
+from orchestra.foundation.database import Transaction, without_nul
 from orchestra.foundation.messaging import Bus
 from orchestra.foundation.settings import Settings
 
@@ -45,18 +45,18 @@ async def suspend(
     Raises BadCommand, UnknownStep, NameTaken or TooMany.
     """
     wanted, task = leave.wanted, leave.task
-    _check(wanted)
+    timers = _timers(wanted)
     names = list(dict.fromkeys(wanted.names))
     known = await step_rows.named(tx, task.id, names)
     if missing := [name for name in names if name not in known]:
         raise UnknownStep(f"There is no step {missing[0]!r} to wait for.")
     await step_rows.settle_children_of(tx, task.id)
-    until = await _timer(tx, settings, task, wanted)
+    until = await _until(tx, settings, leave, timers)
     await waiting.note_wait(tx, task.id, names=names, any=wanted.any, until=until)
     await step_rows.settle_timers(tx, [task.id])
-    asked = [*names, wanted.name] if wanted.name else names
+    asked = [*names, *timers]
     there = (await step_rows.settled(tx, [task.id], names=asked)).get(task.id, [])
-    if _is_enough(wanted, names, there):
+    if _is_enough(wanted, names, timers, there):
         return there
     (outcome,) = await end_all(tx, outbox, bus, [_ending(leave)])
     if isinstance(outcome, Exception):
@@ -100,36 +100,45 @@ def _ending(leave: Leave) -> Ending:
     )
 
 
-def _check(wanted: pb.Suspend) -> None:
-    if not 0 <= wanted.seconds <= MAX_SECONDS:
+def _timers(wanted: pb.Suspend) -> dict[str, float]:
+    """The seconds of each timer that is a step, by its name. Raises BadCommand."""
+    seconds = [wanted.seconds, *(timer.seconds for timer in wanted.timers)]
+    if not all(0 <= length <= MAX_SECONDS for length in seconds):
         raise BadCommand(f"A wait has 0 to {MAX_SECONDS:g} seconds.")
-    if not wanted.names and not (wanted.seconds and wanted.name):
+    named = [(check_name(timer.name), timer.seconds) for timer in wanted.timers]
+    if wanted.name and wanted.seconds:
+        named.insert(0, (check_name(wanted.name), wanted.seconds))
+    if not wanted.names and not named:
         raise BadCommand("Name what to wait for, or a timer with its seconds and name.")
-    if wanted.name:
-        check_name(wanted.name)
+    timers = {without_nul(name): length for name, length in named}
+    if len(timers) < len(named):
+        raise BadCommand("Each timer has a name of its own.")
+    return timers
 
 
-async def _timer(
-    tx: Transaction, settings: Settings, task: Locked, wanted: pb.Suspend
+async def _until(
+    tx: Transaction, settings: Settings, leave: Leave, timers: Mapping[str, float]
 ) -> datetime | None:
-    """Until when at the latest; a timer with a name was perhaps begun by an earlier lease."""
-    if not wanted.seconds:
-        return None
-    if not wanted.name:
-        return await waiting.from_now(tx, wanted.seconds)
-    if await step_rows.count(tx, task.id, children=False) >= settings.max_steps:
-        raise TooMany
-    kind, due_at = await step_rows.begin_timer(
-        tx, task.id, task.life.epoch, wanted.name, seconds=wanted.seconds
-    )
-    if kind is not StepKind.TIMER:
-        raise NameTaken
-    return due_at
+    """Until when at the latest; some of the timers were perhaps begun by an earlier lease."""
+    wanted, task = leave.wanted, leave.task
+    moments: list[datetime] = []
+    if wanted.seconds and not wanted.name:
+        moments.append(await waiting.from_now(tx, wanted.seconds))
+    if timers:
+        begun = await step_rows.begin_timers(tx, task.id, task.life.epoch, timers)
+        if any(kind is not StepKind.TIMER for kind, _ in begun):
+            raise NameTaken
+        if await step_rows.count(tx, task.id, children=False) > settings.max_steps:
+            raise TooMany
+        moments.extend(due_at for _, due_at in begun if due_at is not None)
+    return min(moments, default=None)
 
 
-def _is_enough(wanted: pb.Suspend, names: Sequence[str], there: Sequence[Step]) -> bool:
+def _is_enough(
+    wanted: pb.Suspend, names: Sequence[str], timers: Mapping[str, float], there: Sequence[Step]
+) -> bool:
     found = {step.name for step in there}
-    if wanted.name in found:
+    if not found.isdisjoint(timers):
         return True
     if not names:
         return False
