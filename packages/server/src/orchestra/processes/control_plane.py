@@ -86,7 +86,7 @@ class ControlPlane:
         await self.feeds.start()
         await self.metrics.start()
         await self.upkeep.start()
-        await self.plane.dispatcher.start()
+        await self.plane.dispatcher.start(self.plane.id)
         await self.presence.start()
         await self.agents.start()
         self.guard.spawn("presence", self.presence.run())

@@ -8,6 +8,7 @@ from orchestra.features.agents.repository.keys import (
     touch_key,
     use_enrolment,
 )
+from orchestra.features.agents.repository.peers import PeerAgent, agents_of, living_planes
 from orchestra.features.agents.repository.records import (
     AgentFilter,
     abandon_silent,
@@ -39,9 +40,11 @@ from orchestra.features.agents.repository.standing import (
 __all__ = [
     "AgentFilter",
     "AgentKeyRow",
+    "PeerAgent",
     "Suspect",
     "abandon_silent",
     "active_key",
+    "agents_of",
     "blame",
     "connected",
     "count_by_status",
@@ -53,6 +56,7 @@ __all__ = [
     "get_many",
     "insert_enrolment",
     "insert_key",
+    "living_planes",
     "names",
     "quarantine",
     "release",

@@ -53,6 +53,11 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     deadline: datetime | None = None  # of the whole task
 
 
+CLAIM_COLUMNS = """
+    id, queue, capability, priority, user_id, input, epoch, attempt, max_attempts, agent_id,
+    agent_name, affinity_key, trace_parent, parent_id, run_timeout_seconds,
+    progress_timeout_seconds, extract(epoch FROM now() - created_at)::float8 AS waited_seconds,
+    deadline"""
 # What follows `placed` (id, agent_id, agent_name): the lease, its attempt, and the clocks of the
 # queues, which go on to the last task taken; one that another moves just now is left to it.
 TAKE = f"""claimed AS (
@@ -83,12 +88,7 @@ TAKE = f"""claimed AS (
     SET virtual_time = greatest(virtual_time, tag), moved_at = now() FROM behind
     WHERE clock.queue = behind.queue AND clock.priority = behind.priority
 )
-SELECT
-    id, queue, capability, priority, user_id, input, epoch, attempt, max_attempts, agent_id,
-    agent_name, affinity_key, trace_parent, parent_id, run_timeout_seconds,
-    progress_timeout_seconds, extract(epoch FROM now() - created_at)::float8 AS waited_seconds,
-    deadline
-FROM claimed ORDER BY priority DESC, fair_tag, id"""
+SELECT {CLAIM_COLUMNS} FROM claimed ORDER BY priority DESC, fair_tag, id"""
 
 # Claimed at once: enough to share a commit, few enough to be pushed at once.
 MAX_CLAIM = 64

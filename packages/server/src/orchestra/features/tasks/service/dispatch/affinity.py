@@ -8,9 +8,10 @@ others passes its keys to the next on the ring.
 import bisect
 import hashlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
-from orchestra.features.agents import ConnectedAgent
+from orchestra.features.agents import AgentId, ConnectedAgent
+from orchestra.features.tasks.service.dispatch.peers import RemoteAgent
 
 # How much more than its share an agent may have while more than half of its slots are in use.
 LOAD = 1.25
@@ -19,11 +20,13 @@ MOST_POINTS, ALL_POINTS = 64, 8_192
 # So many agents are asked for a key; then the task stays where it is.
 MOST_ASKED = 16
 
+Anyone = ConnectedAgent | RemoteAgent
+
 
 class Ring:
-    """The agents of a queue around a circle."""
+    """The agents of a queue around a circle, the same one at every control plane."""
 
-    def __init__(self, agents: Sequence[ConnectedAgent]) -> None:
+    def __init__(self, agents: Sequence[Anyone]) -> None:
         number = max(1, min(MOST_POINTS, ALL_POINTS // max(1, len(agents))))
         points = sorted(
             (_hash(agent.id.bytes + place.to_bytes(2)), place_of)
@@ -34,22 +37,43 @@ class Ring:
         self._hashes = [value for value, _ in points]
         self._owners = [owner for _, owner in points]
 
-    def home(self, key: str, *, present: ConnectedAgent) -> ConnectedAgent | None:
+    def home(
+        self,
+        key: str,
+        *,
+        present: ConnectedAgent,
+        without: Collection[AgentId] = (),
+        here: bool = False,
+    ) -> Anyone | None:
         """The agent for a task with this key; `present` has reserved a slot for it already.
 
-        None: nobody who is asked has room, so it stays.
+        None: nobody who is asked has room, so it stays. Of one that is elsewhere only its own
+        control plane knows whether it has; with `here` these are passed over, and so is `without`.
         """
-        taken = sum(agent.in_use for agent in self._agents)  # with this task
-        slots = sum(agent.slots for agent in self._agents)
+        share = self._share()
         for agent in self._around(key):
+            if agent.id in without:
+                continue
+            if isinstance(agent, RemoteAgent):
+                if not here and agent.free > 0:
+                    return agent
+                continue
             load = agent.in_use - (agent is present)
-            fair = math.ceil(LOAD * taken * agent.slots / max(1, slots))
             has_slot = agent is present or agent.free > 0
-            if has_slot and load < max(agent.slots // 2, fair):
+            if has_slot and load < _most(agent, share):
                 return agent
         return None
 
-    def _around(self, key: str) -> Iterator[ConnectedAgent]:
+    def most(self, agent: Anyone) -> int:
+        """Who has so much to do passes its keys on, be there free slots or not."""
+        return _most(agent, self._share())
+
+    def _share(self) -> float:
+        """Tasks for each slot, if all were loaded alike, and somewhat more."""
+        taken = sum(agent.in_use for agent in self._agents)  # with this task
+        return LOAD * taken / max(1, sum(agent.slots for agent in self._agents))
+
+    def _around(self, key: str) -> Iterator[Anyone]:
         start = bisect.bisect(self._hashes, _hash(key.encode()))
         seen: set[int] = set()
         for step in range(len(self._owners)):
@@ -60,6 +84,10 @@ class Ring:
             yield self._agents[owner]
             if len(seen) == MOST_ASKED:
                 return
+
+
+def _most(agent: Anyone, share: float) -> int:
+    return max(agent.slots // 2, math.ceil(share * agent.slots))
 
 
 def _hash(content: bytes) -> bytes:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from orchestra.features.agents import ConnectedAgent, Registry
 from orchestra.features.tasks.repository.claiming import MAX_CLAIM
 from orchestra.features.tasks.service.dispatch.affinity import Ring
+from orchestra.features.tasks.service.dispatch.peers import Peers
 from orchestra.features.tasks.types import Balancing, QueueName
 from orchestra.foundation import ids
 
@@ -22,13 +23,17 @@ _KNOWN = frozenset(Balancing)
 
 
 class Balancer:
-    """One for each control plane; it knows the agents of that one only."""
+    """One for each control plane; it chooses among the agents of that one only.
 
-    def __init__(self) -> None:
+    Keys alone lead to agents of others, too: `peers` knows these.
+    """
+
+    def __init__(self, peers: Peers | None = None) -> None:
+        self._peers = peers
         self.strategies: Mapping[QueueName, Balancing] = {}
         self._turn = 0
         self._served: dict[uuid.UUID, int] = {}
-        self._rings: dict[tuple[QueueName, Owner], tuple[int, Ring]] = {}
+        self._rings: dict[tuple[QueueName, Owner], tuple[tuple[int, int], Ring]] = {}
 
     def take(self, chosen: Mapping[QueueName, str]) -> None:
         """What queues go by; what a newer version calls so goes as if nobody had chosen."""
@@ -75,13 +80,17 @@ class Balancer:
 
     def ring(self, queue: QueueName, owner: Owner, registry: Registry) -> Ring:
         """The agents of a queue that work for everybody, or for `owner`; kept while they stay."""
+        version = (registry.version, self._peers.version if self._peers else 0)
         kept = self._rings.get((queue, owner))
-        if kept is not None and kept[0] == registry.version:
+        if kept is not None and kept[0] == version:
             return kept[1]
         if len(self._rings) >= MAX_RINGS:
             self._rings.clear()
-        ring = Ring(dict(by_owner(registry.serving(queue))).get(owner, []))
-        self._rings[queue, owner] = (registry.version, ring)
+        here = dict(by_owner(registry.serving(queue))).get(owner, [])
+        others = self._peers.serving(queue, owner) if self._peers else []
+        elsewhere = [agent for agent in others if registry.get(agent.id) is None]
+        ring = Ring([*here, *elsewhere])
+        self._rings[queue, owner] = (version, ring)
         return ring
 
     def _pick_first(

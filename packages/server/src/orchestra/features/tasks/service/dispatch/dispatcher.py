@@ -17,7 +17,9 @@ from orchestra.features.tasks.repository.claiming import Claim, Slot
 from orchestra.features.tasks.service.dispatch.alarms import Alarms
 from orchestra.features.tasks.service.dispatch.balancer import Balancer
 from orchestra.features.tasks.service.dispatch.groups import Group, group_agents
+from orchestra.features.tasks.service.dispatch.handover import Handover
 from orchestra.features.tasks.service.dispatch.limited import Found, LimitedClaims, LimitedQueues
+from orchestra.features.tasks.service.dispatch.peers import Peers
 from orchestra.features.tasks.service.dispatch.permits import Permits
 from orchestra.features.tasks.service.dispatch.ready import Owner, Ready
 from orchestra.features.tasks.types import QueueName
@@ -79,7 +81,8 @@ class Dispatcher:
         self._settings = settings
         self._deliver = deliver
         self._prepare = prepare
-        self._balancer = Balancer()
+        peers = Peers(database)
+        self._balancer = Balancer(peers)
         self._ready = Ready(registry)
         self._permits = Permits(bus)
         self._queues: dict[str, _Queue] = {}
@@ -88,22 +91,34 @@ class Dispatcher:
         self._known: set[uuid.UUID] = set()
         self._limits, self._limited = LimitedQueues(), LimitedClaims(database)
         self._alarms = Alarms(self.wake)
+        self._handover = Handover(
+            registry=registry,
+            database=database,
+            bus=bus,
+            balancer=self._balancer,
+            peers=peers,
+            place=self._place,
+            give=self._give,
+            lease_seconds=settings.lease_seconds,
+        )
         self._guard = Guard()
         self._is_stopping = False
         registry.on_capacity = self.on_capacity
 
-    async def start(self) -> None:
+    async def start(self, control_plane_id: str) -> None:
         await self._permits.start()
+        await self._handover.start(control_plane_id)
         self._guard.spawn("dispatch-sweep", forever("dispatch sweep", self._sweep))
 
     def stop(self) -> None:
         """Claims nothing from now on."""
-        self._is_stopping = True
+        self._is_stopping = self._handover.is_stopping = True
 
     async def close(self) -> None:
         self.stop()
         self._alarms.close()
         await self._guard.stop()
+        await self._handover.close()
 
     def on_capacity(self, agent: ConnectedAgent) -> None:
         """An agent has a free slot that it may not have had before."""
@@ -197,6 +212,7 @@ class Dispatcher:
     async def _claim(self, group: Group, picked: Sequence[ConnectedAgent]) -> Found:
         """Claims for reserved slots; the slots of those that nothing came for are free again."""
         found = Found()
+        self._handover.rooms.claim_begins()
         try:
             found = await self._claim_for(group, picked)
         finally:
@@ -207,6 +223,7 @@ class Dispatcher:
                 else:
                     agent.in_use -= 1
                     self._ready.add(agent)
+            self._handover.rooms.claim_ends()
         self._balancer.note(claim.agent_id for claim in found.claims)
         if found.claims:
             crash_points.reached("claim.after-commit")
@@ -229,7 +246,19 @@ class Dispatcher:
         self, group: Group, claims: list[Claim], agents: dict[uuid.UUID, ConnectedAgent]
     ) -> None:
         if any(self._key_of(claim) for claim in claims):
-            claims = await self._move_to_preferred(group.owner, claims, agents)
+            claims = await self._handover.send_home(group.owner, claims, agents)
+            await self._place(group.owner, claims, agents)
+        else:
+            await self._give(claims, agents)
+
+    async def _place(
+        self, owner: Owner, claims: list[Claim], agents: dict[uuid.UUID, ConnectedAgent]
+    ) -> None:
+        """Gives tasks to the agents here to which their keys lead, or for which they came."""
+        if claims:
+            await self._give(await self._move_to_preferred(owner, claims, agents), agents)
+
+    async def _give(self, claims: list[Claim], agents: dict[uuid.UUID, ConnectedAgent]) -> None:
         await self._prepare(claims)
         for claim in claims:
             if claim.attempt == 1:
@@ -246,8 +275,8 @@ class Dispatcher:
         if (key := self._key_of(claim)) is None:
             return None
         ring = self._balancer.ring(claim.queue, owner, self._registry)
-        home = ring.home(key, present=present)
-        return None if home is present else home
+        home = ring.home(key, present=present, here=True)
+        return home if isinstance(home, ConnectedAgent) and home is not present else None
 
     async def _move_to_preferred(
         self, owner: uuid.UUID | None, claims: list[Claim], agents: dict[uuid.UUID, ConnectedAgent]

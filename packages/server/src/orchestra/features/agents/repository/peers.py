@@ -1,0 +1,63 @@
+"""SQL that tells a control plane which agents are connected to the others."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from orchestra.features.agents.types import AgentId
+from orchestra.foundation.database import Database
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerAgent:
+    """An agent of another control plane, as that one has last written it down."""
+
+    id: AgentId
+    control_plane_id: str
+    owner_id: uuid.UUID | None  # None: it works for everybody
+    capabilities: tuple[str, ...]
+    slots: int
+    slots_in_use: int
+    is_working: bool  # neither drained, nor in quarantine, nor silent
+
+
+async def living_planes(database: Database, control_plane_id: str, *, seconds: float) -> list[str]:
+    """The other control planes that have agents, and have said so of late."""
+    rows = await database.fetch(
+        """
+        SELECT id FROM control_planes
+        WHERE id <> $1 AND seen_at > now() - make_interval(secs => $2)
+        """,
+        control_plane_id,
+        seconds,
+    )
+    return [row["id"] for row in rows]
+
+
+async def agents_of(
+    database: Database, planes: Sequence[str], *, capabilities: Sequence[str]
+) -> list[PeerAgent]:
+    """The agents of these control planes that can do one of these things."""
+    rows = await database.fetch(
+        """
+        SELECT id, control_plane_id, capabilities, slots, slots_in_use,
+            CASE WHEN NOT shared THEN owner_id END AS owner_id,
+            status IN ('online', 'busy') AS is_working
+        FROM agents
+        WHERE control_plane_id = ANY($1) AND status <> 'offline' AND capabilities && $2::text[]
+        """,
+        list(planes),
+        list(capabilities),
+    )
+    return [
+        PeerAgent(
+            id=AgentId(row["id"]),
+            control_plane_id=row["control_plane_id"],
+            owner_id=row["owner_id"],
+            capabilities=tuple(row["capabilities"]),
+            slots=row["slots"],
+            slots_in_use=row["slots_in_use"],
+            is_working=row["is_working"],
+        )
+        for row in rows
+    ]
