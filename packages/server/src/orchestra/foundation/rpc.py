@@ -8,7 +8,7 @@ import grpc
 import grpc.aio
 import structlog
 
-from orchestra.foundation import ids, telemetry
+from orchestra.foundation import ids, rpc_wakeups, telemetry
 from orchestra.foundation.auth import Actor, Authenticator, Credential, Policy
 from orchestra.foundation.errors import OrchestraError, Unauthenticated
 from orchestra.foundation.settings import Settings
@@ -34,20 +34,21 @@ def create_server(
     """A server whose rpcs are allowed by `policies` (full method name → policy); any other is
     refused.
     """
-    return grpc.aio.server(
-        interceptors=[PolicyInterceptor(authenticator, policies)],
-        options=[
-            ("grpc.max_receive_message_length", settings.max_grpc_message_bytes),
-            ("grpc.max_send_message_length", settings.max_grpc_message_bytes),
-            # Agents ping every 10 s; a silent connection is found within 30 s.
-            ("grpc.keepalive_time_ms", 20_000),
-            ("grpc.keepalive_timeout_ms", 10_000),
-            ("grpc.keepalive_permit_without_calls", 1),
-            ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
-            ("grpc.http2.max_ping_strikes", 0),
-            ("grpc.so_reuseport", 0),
-        ],
-    )
+    with rpc_wakeups.never_waiting():
+        return grpc.aio.server(
+            interceptors=[PolicyInterceptor(authenticator, policies)],
+            options=[
+                ("grpc.max_receive_message_length", settings.max_grpc_message_bytes),
+                ("grpc.max_send_message_length", settings.max_grpc_message_bytes),
+                # Agents ping every 10 s; a silent connection is found within 30 s.
+                ("grpc.keepalive_time_ms", 20_000),
+                ("grpc.keepalive_timeout_ms", 10_000),
+                ("grpc.keepalive_permit_without_calls", 1),
+                ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+                ("grpc.http2.max_ping_strikes", 0),
+                ("grpc.so_reuseport", 0),
+            ],
+        )
 
 
 class PolicyInterceptor(grpc.aio.ServerInterceptor):
