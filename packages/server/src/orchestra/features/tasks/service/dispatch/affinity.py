@@ -8,7 +8,7 @@ others passes its keys to the next on the ring.
 import bisect
 import hashlib
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from orchestra.features.agents import AgentId, ConnectedAgent
 from orchestra.features.tasks.service.dispatch.peers import RemoteAgent
@@ -44,11 +44,13 @@ class Ring:
         present: ConnectedAgent,
         without: Collection[AgentId] = (),
         here: bool = False,
+        reserved: Callable[[ConnectedAgent], int] = lambda agent: 0,
     ) -> Anyone | None:
         """The agent for a task with this key; `present` has reserved a slot for it already.
 
         None: nobody who is asked has room, so it stays. Of one that is elsewhere only its own
         control plane knows whether it has; with `here` these are passed over, and so is `without`.
+        What is `reserved` is no load yet.
         """
         share = self._share()
         for agent in self._around(key):
@@ -58,7 +60,7 @@ class Ring:
                 if not here and agent.free > 0:
                     return agent
                 continue
-            load = agent.in_use - (agent is present)
+            load = agent.in_use - (agent is present) - reserved(agent)
             has_slot = agent is present or agent.free > 0
             if has_slot and load < _most(agent, share):
                 return agent

@@ -97,7 +97,8 @@ class Dispatcher:
             bus=bus,
             balancer=self._balancer,
             peers=peers,
-            place=self._place,
+            choose=self._choose_homes,
+            move=self._move,
             give=self._give,
             lease_seconds=settings.lease_seconds,
         )
@@ -212,7 +213,7 @@ class Dispatcher:
     async def _claim(self, group: Group, picked: Sequence[ConnectedAgent]) -> Found:
         """Claims for reserved slots; the slots of those that nothing came for are free again."""
         found = Found()
-        self._handover.rooms.claim_begins()
+        self._handover.rooms.claim_begins(picked)
         try:
             found = await self._claim_for(group, picked)
         finally:
@@ -223,7 +224,7 @@ class Dispatcher:
                 else:
                     agent.in_use -= 1
                     self._ready.add(agent)
-            self._handover.rooms.claim_ends()
+            self._handover.rooms.claim_ends(picked)
         self._balancer.note(claim.agent_id for claim in found.claims)
         if found.claims:
             crash_points.reached("claim.after-commit")
@@ -247,16 +248,9 @@ class Dispatcher:
     ) -> None:
         if any(self._key_of(claim) for claim in claims):
             claims = await self._handover.send_home(group.owner, claims, agents)
-            await self._place(group.owner, claims, agents)
-        else:
-            await self._give(claims, agents)
-
-    async def _place(
-        self, owner: Owner, claims: list[Claim], agents: dict[uuid.UUID, ConnectedAgent]
-    ) -> None:
-        """Gives tasks to the agents here to which their keys lead, or for which they came."""
+            claims = await self._move(claims, self._choose_homes(group.owner, claims, agents))
         if claims:
-            await self._give(await self._move_to_preferred(owner, claims, agents), agents)
+            await self._give(claims, agents)
 
     async def _give(self, claims: list[Claim], agents: dict[uuid.UUID, ConnectedAgent]) -> None:
         await self._prepare(claims)
@@ -275,13 +269,14 @@ class Dispatcher:
         if (key := self._key_of(claim)) is None:
             return None
         ring = self._balancer.ring(claim.queue, owner, self._registry)
-        home = ring.home(key, present=present, here=True)
+        reserved = self._handover.rooms.reserved
+        home = ring.home(key, present=present, here=True, reserved=reserved)
         return home if isinstance(home, ConnectedAgent) and home is not present else None
 
-    async def _move_to_preferred(
-        self, owner: uuid.UUID | None, claims: list[Claim], agents: dict[uuid.UUID, ConnectedAgent]
-    ) -> list[Claim]:
-        """Tasks with an affinity key go to their agent, if it has a slot, under the same lease."""
+    def _choose_homes(
+        self, owner: Owner, claims: list[Claim], agents: dict[uuid.UUID, ConnectedAgent]
+    ) -> dict[int, ConnectedAgent]:
+        """Reserves slots of the agents to which keys lead, for the claims of these places."""
         moved: dict[int, ConnectedAgent] = {}
         for place, claim in enumerate(claims):
             wanted = self._home_of(claim, owner, agents[claim.agent_id])
@@ -291,6 +286,10 @@ class Dispatcher:
                 self._ready.add(agents[claim.agent_id])
                 agents[wanted.id] = wanted
                 moved[place] = wanted
+        return moved
+
+    async def _move(self, claims: list[Claim], moved: dict[int, ConnectedAgent]) -> list[Claim]:
+        """Gives tasks to other agents here, under the same leases."""
         if not moved:
             return claims
         return await claiming.move(

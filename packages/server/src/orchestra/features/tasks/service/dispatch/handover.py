@@ -11,6 +11,7 @@ import uuid
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import msgspec
 import nats.errors
@@ -36,7 +37,7 @@ log = structlog.get_logger(__name__)
 
 SUBJECT = "control.take-over"
 # One that lives answers within milliseconds; a task waits for one that hangs no longer than this.
-ANSWER_SECONDS = 0.4
+ANSWER_SECONDS = 0.5
 # So many agents elsewhere are asked for a task.
 MOST_ASKED = 3
 RETRY_SECONDS = 0.5
@@ -61,7 +62,7 @@ class Answer(msgspec.Struct, frozen=True):
     in_use: dict[uuid.UUID, int]  # of the agents that are here
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Parcel:
     """A task on its way, and who was asked for it in vain."""
 
@@ -71,14 +72,16 @@ class _Parcel:
 
 
 Agents = dict[uuid.UUID, ConnectedAgent]
-Place = Callable[[Owner, list[Claim], Agents], Awaitable[None]]
+Moves = dict[int, ConnectedAgent]
+Choose = Callable[[Owner, list[Claim], Agents], Moves]
+Move = Callable[[list[Claim], Moves], Awaitable[list[Claim]]]
 Give = Callable[[list[Claim], Agents], Awaitable[None]]
 
 
 class Handover:
     """One for each dispatcher.
 
-    `place` gives tasks that stay here to the best agent, `give` those for whom it is known.
+    `choose` and `move` bring tasks that stay to the best agent here, `give` sends them to it.
     """
 
     def __init__(
@@ -89,13 +92,14 @@ class Handover:
         bus: Bus,
         balancer: Balancer,
         peers: Peers,
-        place: Place,
+        choose: Choose,
+        move: Move,
         give: Give,
         lease_seconds: float,
     ) -> None:
         self._registry, self._database, self._bus = registry, database, bus
         self._balancer, self._peers = balancer, peers
-        self._place, self._give = place, give
+        self._choose, self._move, self._give = choose, move, give
         self._lease_seconds = lease_seconds
         self.rooms = Rooms(registry)
         self._guard, self._answering = Guard(), Guard()
@@ -141,36 +145,43 @@ class Handover:
         """The agent elsewhere to which the task's key leads; None: it stays here."""
         if (key := self._key_of(claim)) is None or not self._peers.serves((claim.queue,)):
             return None
-        home = self._ring(claim, owner).home(key, present=present, without=refused)
+        home = self._ring(claim, owner).home(
+            key, present=present, without=refused, reserved=self.rooms.reserved
+        )
         return home if isinstance(home, RemoteAgent) else None
 
     def _ring(self, claim: Claim, owner: Owner) -> Ring:
         return self._balancer.ring(claim.queue, owner, self._registry)
 
     async def _send(self, owner: Owner, parcels: list[_Parcel], agents: Agents) -> None:
-        order = {parcel.claim.id: place for place, parcel in enumerate(parcels)}
-        staying: list[Claim] = []
+        staying: list[_Parcel] = []
         for _ in range(MOST_ASKED):
             by_plane: defaultdict[str, list[_Parcel]] = defaultdict(list)
             for parcel in parcels:
                 by_plane[parcel.home.plane.id].append(parcel)
             asked = [self._ask(owner, several, agents) for several in by_plane.values()]
             back = [parcel for several in await asyncio.gather(*asked) for parcel in several]
-            parcels = []
-            for parcel in back:
-                claim = parcel.claim
-                present = agents[claim.agent_id]
-                home = self._home_of(claim, owner, present, parcel.refused)
-                if home is None or parcel.home.plane.is_silent:
-                    staying.append(claim)
-                else:
-                    parcel.home = home
-                    parcels.append(parcel)
+            parcels = await self.rooms.at_rest(partial(self._next, owner, back, agents))
+            staying += [parcel for parcel in back if parcel not in parcels]
             if not parcels:
                 break
-        staying.extend(parcel.claim for parcel in parcels)
-        if staying:
-            await self._place(owner, sorted(staying, key=lambda claim: order[claim.id]), agents)
+        claims = [parcel.claim for parcel in (*staying, *parcels)]
+        if claims:
+            moves = await self.rooms.at_rest(partial(self._choose, owner, claims, agents))
+            await self._give(await self._move(claims, moves), agents)
+
+    def _next(self, owner: Owner, parcels: Sequence[_Parcel], agents: Agents) -> list[_Parcel]:
+        """Those of which another agent elsewhere is to be asked, and nobody has been silent."""
+        again: list[_Parcel] = []
+        for parcel in parcels:
+            if parcel.home.plane.is_silent:
+                continue
+            present = agents[parcel.claim.agent_id]
+            home = self._home_of(parcel.claim, owner, present, parcel.refused)
+            if home is not None:
+                parcel.home = home
+                again.append(parcel)
+        return again
 
     async def _ask(self, owner: Owner, parcels: list[_Parcel], agents: Agents) -> list[_Parcel]:
         """Offers tasks to one control plane; returns those that it has not taken, and will not."""
@@ -208,7 +219,6 @@ class Handover:
                 home.in_use = answer.in_use[home.id]
             if parcel.claim.id not in answer.taken:
                 parcel.refused.add(home.id)
-                home.note_full()
 
     async def _keep(self, claims: Sequence[Claim]) -> set[TaskId]:
         """Lets nobody take these any more; returns those that nobody has. Tried for a lease."""
@@ -235,18 +245,38 @@ class Handover:
         known = {offer.home: self._registry.get(offer.home) for offer in offers}
         agents = {home: agent for home, agent in known.items() if agent is not None}
         wanted = [] if self.is_stopping else [offer for offer in offers if offer.home in agents]
-        reserved = await self.rooms.reserve(
-            [(offer, agents[offer.home], offer.most) for offer in wanted]
-        )
+        reserved = await self._reserve([(offer, agents[offer.home]) for offer in wanted])
         claims = await self._take(reserved) if reserved else []
-        in_use = {home: agent.in_use for home, agent in agents.items()}
-        answer = Answer([claim.id for claim in claims], in_use)
+        in_use = {it.id: it.in_use - self.rooms.reserved(it) for it in agents.values()}
+        answer = Answer([claim.id for claim in claims], {**in_use})
         try:
             await message.respond(msgspec.json.encode(answer))
         except (OSError, nats.errors.Error) as error:
             log.info("who offered tasks finds out later", error=str(error))
         if claims:
             await self._give(claims, agents)
+
+    async def _reserve(
+        self, wishes: list[tuple[Offer, ConnectedAgent]]
+    ) -> list[tuple[Offer, ConnectedAgent]]:
+        """Reserves a slot for each offer whose agent has one, and not too much to do."""
+        reserved: list[tuple[Offer, ConnectedAgent]] = []
+
+        def attempt() -> bool:
+            nonlocal wishes
+            left: list[tuple[Offer, ConnectedAgent]] = []
+            for offer, agent in wishes:
+                load = agent.in_use - self.rooms.reserved(agent)
+                if agent.free > 0 and load < offer.most:
+                    agent.in_use += 1
+                    reserved.append((offer, agent))
+                else:
+                    left.append((offer, agent))
+            wishes = left
+            return not any(self.rooms.reserved(agent) for _, agent in left)
+
+        await self.rooms.between_claims(attempt)
+        return reserved
 
     async def _take(self, reserved: Sequence[tuple[Offer, ConnectedAgent]]) -> list[Claim]:
         claims: list[Claim] = []

@@ -28,9 +28,8 @@ INTEREST_SECONDS = 60.0
 MAX_QUEUES = 1_000
 # They say that they live every five seconds.
 DEAD_AFTER_SECONDS = 20.0
-# One that has not answered is not asked again for so long; an agent without room is not, either.
+# One that has not answered is not asked again for so long.
 SILENT_SECONDS = 2.0
-FULL_SECONDS = 0.1
 
 
 class PeerPlane:
@@ -53,11 +52,10 @@ class PeerPlane:
 class RemoteAgent:
     """An agent of another control plane."""
 
-    __slots__ = ("_full_until", "id", "in_use", "is_working", "owner_id", "plane", "slots")
+    __slots__ = ("id", "in_use", "is_working", "owner_id", "plane", "slots")
 
     def __init__(self, said: PeerAgent, plane: PeerPlane) -> None:
         self.id, self.plane, self.owner_id = said.id, plane, said.owner_id
-        self._full_until = float("-inf")
         self.update(said)
 
     def update(self, said: PeerAgent) -> None:
@@ -66,12 +64,7 @@ class RemoteAgent:
     @property
     def free(self) -> int:
         """Whether it is worth asking: 1 or 0."""
-        if not self.is_working or self.plane.is_silent:
-            return 0
-        return int(clock.monotonic() >= self._full_until)
-
-    def note_full(self) -> None:
-        self._full_until = clock.monotonic() + FULL_SECONDS
+        return int(self.is_working and not self.plane.is_silent)
 
 
 class Peers:

@@ -1,19 +1,18 @@
-"""Slots for tasks from elsewhere: whether an agent has one is only known between claims.
+"""Whether an agent has room for a task with a key: known between two claims only.
 
 A claim reserves every free slot before it knows how many tasks there are, so an idle agent looks
-full for some milliseconds. Who asks then waits until the claim is over, but not for long.
+full for some milliseconds. Who comes then is served at the end of the claim, before the next.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from orchestra.features.agents import ConnectedAgent, Registry
-from orchestra.foundation import clock
 
-SETTLE_SECONDS = 0.1
+SETTLE_SECONDS = 0.2
 
-Wish = TypeVar("Wish")
+Seen = TypeVar("Seen")
 
 
 class Rooms:
@@ -21,52 +20,55 @@ class Rooms:
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
-        self._claims = 0
-        self._over: asyncio.Event | None = None  # somebody waits for the end of a claim
+        self._claims: dict[int, Sequence[ConnectedAgent]] = {}
+        self._waiting: dict[asyncio.Event, Callable[[], bool]] = {}
 
-    def claim_begins(self) -> None:
-        self._claims += 1
+    def reserved(self, agent: ConnectedAgent) -> int:
+        """How many of its slots claims have reserved that are under way."""
+        return sum(picked.count(agent) for picked in self._claims.values())
 
-    def claim_ends(self) -> None:
-        """What a claim has not used is free again."""
-        self._claims -= 1
-        if self._over is not None:
-            self._over.set()
-            self._over = None
+    def claim_begins(self, picked: Sequence[ConnectedAgent]) -> None:
+        """These slots have been reserved."""
+        self._claims[id(picked)] = picked
+
+    def claim_ends(self, picked: Sequence[ConnectedAgent]) -> None:
+        """What the claim has not used is free again."""
+        del self._claims[id(picked)]
+        for over, attempt in list(self._waiting.items()):
+            if attempt() or not self._claims:
+                del self._waiting[over]
+                over.set()
 
     def free(self, agent: ConnectedAgent) -> None:
         """A reserved slot is not needed any more."""
         agent.in_use -= 1
         self._registry.on_capacity(agent)
 
-    async def reserve(
-        self, wishes: Sequence[tuple[Wish, ConnectedAgent, int]]
-    ) -> list[tuple[Wish, ConnectedAgent]]:
-        """Reserves a slot for each wish whose agent has one, and less to do than the number."""
-        reserved, left = _reserve(wishes)
-        limit = clock.monotonic() + SETTLE_SECONDS
-        while left and self._claims and (seconds := limit - clock.monotonic()) > 0:
-            self._over = self._over or asyncio.Event()
-            try:
-                async with asyncio.timeout(seconds):
-                    await self._over.wait()
-            except TimeoutError:
-                break
-            more, left = _reserve(left)
-            reserved += more
-        return reserved
+    async def at_rest(self, look: Callable[[], Seen]) -> Seen:
+        """Looks when no claim is under way, or after a fifth of a second whatever is."""
+        seen: list[Seen] = []
 
+        def attempt() -> bool:
+            if not self._claims:
+                seen.append(look())
+            return bool(seen)
 
-def _reserve(
-    wishes: Sequence[tuple[Wish, ConnectedAgent, int]],
-) -> tuple[list[tuple[Wish, ConnectedAgent]], list[tuple[Wish, ConnectedAgent, int]]]:
-    """What was reserved, and the wishes that are left."""
-    reserved: list[tuple[Wish, ConnectedAgent]] = []
-    left: list[tuple[Wish, ConnectedAgent, int]] = []
-    for wish, agent, most in wishes:
-        if agent.free > 0 and agent.in_use < most:
-            agent.in_use += 1
-            reserved.append((wish, agent))
-        else:
-            left.append((wish, agent, most))
-    return reserved, left
+        await self.between_claims(attempt)
+        return seen[0] if seen else look()
+
+    async def between_claims(self, attempt: Callable[[], bool]) -> None:
+        """Makes the attempt now and at the end of every claim that is under way.
+
+        It is over when it has succeeded, when no claim is under way, or after a fifth of a second.
+        """
+        if attempt() or not self._claims:
+            return
+        over = asyncio.Event()
+        self._waiting[over] = attempt
+        try:
+            async with asyncio.timeout(SETTLE_SECONDS):
+                await over.wait()
+        except TimeoutError:
+            pass
+        finally:
+            self._waiting.pop(over, None)
