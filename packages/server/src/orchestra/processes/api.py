@@ -116,7 +116,7 @@ async def compose(settings: Settings, database: Database, bus: Bus) -> Api:
     )
     outbox = Outbox(bus, database)
     submitter = Submitter(database, bus, settings)
-    submitter.rerun = rerun(outbox, bus, settings)
+    submitter.rerun = rerun(outbox, bus, settings, submitter.room)
     providers = await Providers.open(database, settings)
     feeds = Feeds(
         bus,

@@ -53,16 +53,17 @@ class Worker:
 
     def __init__(self, settings: Settings, database: Database, bus: Bus) -> None:
         self.outbox = Outbox(bus, database)
+        self.submitter = Submitter(database, bus, settings)
+        room = self.submitter.room
         self.finishes = FinishDelivery(
             database,
             [
                 chat_jobs.on_task_finished(self.outbox),
                 schedules_jobs.on_task_finished,
-                workflows_jobs.on_task_finished(self.outbox, bus, settings),
+                workflows_jobs.on_task_finished(self.outbox, bus, settings, room),
             ],
             follow=tasks_jobs.follow_ends(self.outbox, bus),
         )
-        self.submitter = Submitter(database, bus, settings)
         self.jobs = _jobs(settings, database, bus, self)
         self._bus = bus
         self._leader = Leader(database)
@@ -83,13 +84,17 @@ class Worker:
 
 
 def _jobs(settings: Settings, database: Database, bus: Bus, worker: Worker) -> tuple[Job, ...]:
-    outbox = worker.outbox
+    outbox, room = worker.outbox, worker.submitter.room
     return (
         Job("outbox relay", events_jobs.relay(outbox, database, bus)),
         Job("frozen streams", StreamRepair(bus).step),
         Job("subscriptions", events_jobs.purge(database)),
         Job("overdue tasks", tasks_jobs.reconcile(database, outbox, bus, settings)),
         Job("waiting tasks", tasks_jobs.wake_waiting(database, outbox, bus)),
+        Job(
+            "nodes without room",
+            workflows_jobs.begin_waiting(database, outbox, bus, settings, room),
+        ),
         Job("permits", tasks_jobs.renew_permits(database, outbox, bus, settings)),
         Job("delayed tasks", tasks_jobs.place_due(database, bus)),
         Job("fair shares", tasks_jobs.tidy_shares(database, bus)),

@@ -22,8 +22,9 @@ PIPELINE = {
 @pytest.fixture
 async def doors(world: Any, anyio_backend: str) -> Any:
     outbox = Outbox(world.bus, world.database)
-    await world.worker(jobs.on_task_finished(outbox, world.bus, world.settings))
-    world.submitter.rerun = jobs.rerun(outbox, world.bus, world.settings)
+    parts = outbox, world.bus, world.settings, world.submitter.room
+    await world.worker(jobs.on_task_finished(*parts))
+    world.submitter.rerun = jobs.rerun(*parts)
     yield world.door([*rest.routes, *tasks_rest.routes], outbox=outbox, feeds=None)
     await outbox.close()
 

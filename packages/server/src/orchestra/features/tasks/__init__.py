@@ -16,6 +16,7 @@ from orchestra.features.tasks.service.orchestration.hosting import (
     is_at_work,
     outcomes,
     start_children,
+    wait_for_room,
 )
 from orchestra.features.tasks.service.reading.metrics import SystemMetrics
 from orchestra.features.tasks.service.reading.reading import (
@@ -27,6 +28,7 @@ from orchestra.features.tasks.service.reading.reading import (
 )
 from orchestra.features.tasks.service.streams.plane import Plane
 from orchestra.features.tasks.service.streams.upkeep import Upkeep
+from orchestra.features.tasks.service.submitting.room import Room
 from orchestra.features.tasks.service.submitting.submit import Rerun, Submitter
 from orchestra.features.tasks.service.submitting.validation import is_capability, prepare
 from orchestra.features.tasks.types import (
@@ -54,6 +56,7 @@ __all__ = [
     "Plane",
     "Priority",
     "Rerun",
+    "Room",
     "Step",
     "Submitter",
     "SystemMetrics",
@@ -79,4 +82,5 @@ __all__ = [
     "snapshots",
     "start_children",
     "visible_task",
+    "wait_for_room",
 ]

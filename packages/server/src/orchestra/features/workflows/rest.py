@@ -9,6 +9,7 @@ from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, Quer
 from litestar.types import ControllerRouterHandler
 
 from orchestra.features.events import Outbox
+from orchestra.features.tasks import Submitter
 from orchestra.features.workflows import repository
 from orchestra.features.workflows.schemas import (
     RunReplayView,
@@ -86,12 +87,13 @@ async def run(
     settings: SettingsArg,
     bus: NamedDependency[Bus],
     outbox: NamedDependency[Outbox],
+    submitter: NamedDependency[Submitter],
     name: FromPath[str],
     data: JSONBody[RunRequest],
     idempotency_key: IdempotencyKey = None,
 ) -> StartedView:
     """Runs a workflow. The run is a task, and finishes on the version on which it began."""
-    runner = Runner(outbox, bus, settings)
+    runner = Runner(outbox, bus, settings, submitter.room)
     new = data.to_new(name, idempotency_key)
     async with database.transaction() as tx:
         task, workflow = await runner.start(tx, actor, name, data.version, new)
@@ -110,6 +112,7 @@ async def replay(
     settings: SettingsArg,
     bus: NamedDependency[Bus],
     outbox: NamedDependency[Outbox],
+    submitter: NamedDependency[Submitter],
     name: FromPath[str],
     task_id: FromPath[uuid.UUID],
 ) -> RunReplayView:
@@ -117,7 +120,7 @@ async def replay(
 
     What its nodes have done is kept. The same run again gives the same replay.
     """
-    runner = Runner(outbox, bus, settings)
+    runner = Runner(outbox, bus, settings, submitter.room)
     async with database.transaction() as tx:
         again, workflow = await runner.replay(tx, actor, task_id, name=name)
     return RunReplayView(

@@ -3,10 +3,15 @@
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
-from orchestra.features.tasks.types import TaskId, WaitsFor
+from orchestra.features.tasks.types import QueueName, TaskId, WaitsFor
 from orchestra.foundation.database import Database, Transaction, without_nul
+
+# A task that waits for room has this time, which is later than any timer: nobody wakes it by the
+# clock, and the index of such times finds it. No step has a name like those it waits for.
+FOR_ROOM = datetime(9999, 1, 1, tzinfo=UTC)
+ROOM = "room in "
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +35,35 @@ async def note_wait(
         any,
         until,
     )
+
+
+async def note_room(tx: Transaction, task_id: TaskId, queues: Sequence[QueueName]) -> None:
+    """In which queues a hosted task, whose row is locked, wants room for children; in none."""
+    await tx.execute(
+        """
+        UPDATE tasks SET wait_names = $2::text[], wait_any = cardinality($2::text[]) > 0,
+            wait_until = CASE WHEN cardinality($2::text[]) > 0 THEN $3::timestamptz END
+        WHERE id = $1 AND (cardinality($2::text[]) > 0 OR wait_until = $3::timestamptz)
+        """,
+        task_id,
+        [ROOM + without_nul(queue) for queue in queues],
+        FOR_ROOM,
+    )
+
+
+async def for_room(database: Database, *, full: Sequence[QueueName], limit: int) -> list[TaskId]:
+    """Hosted tasks that want room in other queues than these; nothing is locked."""
+    rows = await database.fetch(
+        """
+        SELECT id FROM tasks
+        WHERE state = 'waiting' AND wait_until = $1 AND NOT wait_names <@ $2::text[]
+        ORDER BY id LIMIT $3
+        """,
+        FOR_ROOM,
+        [ROOM + queue for queue in full],
+        limit,
+    )
+    return [TaskId(row["id"]) for row in rows]
 
 
 async def from_now(tx: Transaction, seconds: float) -> datetime:
@@ -121,7 +155,7 @@ async def waits_for(tx: Transaction, task_id: uuid.UUID, *, most: int) -> WaitsF
     )
     return WaitsFor(
         any=row["wait_any"],
-        until=row["wait_until"],
+        until=None if row["wait_until"] == FOR_ROOM else row["wait_until"],
         count=row["count"],
         names=[step["name"] for step in steps],
         child_ids=[step["child_id"] for step in steps if step["child_id"]],

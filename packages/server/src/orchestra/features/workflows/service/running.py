@@ -1,7 +1,7 @@
 """Starts runs, and takes them on from node to node as the tasks of their nodes end."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -14,7 +14,7 @@ from orchestra.features.tasks import (
     Again,
     NewChild,
     NewTask,
-    Priority,
+    Room,
     Step,
     Task,
     TaskId,
@@ -43,18 +43,22 @@ CANCELLED = "cancelled"
 
 
 class Runner:
-    """What runs need of the process around them."""
+    """What runs need of the process around them.
 
-    def __init__(self, outbox: Outbox, bus: Bus, settings: Settings) -> None:
-        self._outbox, self._bus, self._settings = outbox, bus, settings
+    A node whose queue is full begins when there is room. A run none of whose nodes could begin is
+    not begun, as a task is not submitted then.
+    """
+
+    def __init__(self, outbox: Outbox, bus: Bus, settings: Settings, room: Room) -> None:
+        self._outbox, self._bus, self._settings, self._room = outbox, bus, settings, room
 
     async def start(
         self, tx: Transaction, actor: Actor, name: str, version: int | None, new: NewTask
     ) -> tuple[Task, Workflow]:
         """Starts a run of the newest version, or of that one; the same key again is the same run.
 
-        `new` has the run's input, priority and idempotency key. Raises WorkflowNotFound and what
-        is wrong with a task.
+        `new` has the run's input, priority and idempotency key. Raises WorkflowNotFound, QueueFull,
+        ThisQueueFull and what is wrong with a task.
         """
         workflow = await get(tx, actor, name, version)
         task, is_new = await host_task(tx, self._outbox, self._settings, actor, new)
@@ -64,8 +68,7 @@ class Runner:
                 raise BadWorkflow("This idempotency key was used for a task.")
             workflow = begun
         else:
-            await repository.add_run(tx, task.id, workflow)
-            await self._go_on(tx, task.id, workflow.spec, task.input, task.priority)
+            await self._first(tx, task, workflow)
             await audit.record(
                 tx,
                 actor,
@@ -114,8 +117,7 @@ class Runner:
         if not again.is_new:
             return again
         task = again.task
-        await repository.add_run(tx, task.id, workflow)
-        await self._go_on(tx, task.id, workflow.spec, task.input, task.priority)
+        await self._first(tx, task, workflow)
         await audit.record(
             tx,
             actor,
@@ -128,39 +130,47 @@ class Runner:
 
     async def on_task_finished(self, tx: Transaction, task: Task) -> None:
         """Takes the run on whose node has ended, if it is one; doing it again changes nothing."""
-        run_id = task.parent_id
-        workflow = await repository.workflow_of_run(tx, run_id) if run_id else None
-        if run_id is None or workflow is None or not await is_at_work(tx, run_id):
+        if task.parent_id is not None:
+            await self.on_room(tx, task.parent_id)
+
+    async def on_room(self, tx: Transaction, run_id: TaskId) -> None:
+        """Begins what now can begin of a run, if it is one; doing it again changes nothing."""
+        workflow = await repository.workflow_of_run(tx, run_id)
+        if workflow is None or not await is_at_work(tx, run_id):
             return
         run = await visible_task(tx, SYSTEM, run_id)
-        await self._go_on(tx, run_id, workflow.spec, run.input, run.priority)
+        await self._go_on(tx, run, workflow.spec)
 
-    async def _go_on(
-        self, tx: Transaction, run_id: TaskId, spec: Spec, given: object, priority: Priority
-    ) -> None:
-        ended = _ends(spec, await outcomes_of_children(tx, run_id))
-        found = plan(spec, given, ended)
-        if found.begin:
-            found = await self._begin(tx, run_id, spec, found, priority)
-        if found.is_over:
-            await conclude_task(tx, self._outbox, self._bus, run_id, self._end(found))
+    async def _first(self, tx: Transaction, task: Task, workflow: Workflow) -> None:
+        await repository.add_run(tx, task.id, workflow)
+        if refusal := await self._go_on(tx, task, workflow.spec):
+            raise refusal
 
-    async def _begin(
-        self, tx: Transaction, run_id: TaskId, spec: Spec, found: Plan, priority: Priority
-    ) -> Plan:
-        """What cannot be begun ends the run, and says why."""
+    async def _go_on(self, tx: Transaction, run: Task, spec: Spec) -> OrchestraError | None:
+        """Returns why if nothing that could be next has room."""
+        ended = _ends(spec, await outcomes_of_children(tx, run.id))
+        found, refusal = plan(spec, run.input, ended), None
         new = [
-            NewChild(name=name, task=new_task(spec.nodes[name], given, priority))
+            NewChild(name=name, task=new_task(spec.nodes[name], given, run.priority))
             for name, given in found.begin.items()
         ]
         try:
-            async with tx.savepoint():
-                await start_children(tx, self._bus, self._settings, run_id, new)
+            if new:
+                refusal = await self._begin(tx, run.id, new)
         except Unavailable:
             raise
-        except OrchestraError as error:
-            return Plan(is_over=True, problem=TaskProblem(error.code, error.message))
-        return found
+        except OrchestraError as error:  # what cannot be begun ends the run, and says why
+            found = Plan(is_over=True, problem=TaskProblem(error.code, error.message))
+        if found.is_over:
+            await conclude_task(tx, self._outbox, self._bus, run.id, self._end(found))
+        return refusal
+
+    async def _begin(
+        self, tx: Transaction, run_id: TaskId, new: Sequence[NewChild]
+    ) -> OrchestraError | None:
+        async with tx.savepoint():
+            parts = self._bus, self._settings, self._room
+            return await start_children(tx, *parts, run_id, new)
 
     def _end(self, found: Plan) -> bytes | TaskProblem:
         if found.problem is not None:

@@ -12,23 +12,32 @@ import msgspec
 
 from orchestra.features.events import Outbox
 from orchestra.features.tasks import events
-from orchestra.features.tasks.errors import IdempotencyConflict, NotAllowed, TaskNotFound
+from orchestra.features.tasks.errors import (
+    IdempotencyConflict,
+    NotAllowed,
+    QueueFull,
+    TaskNotFound,
+    ThisQueueFull,
+)
 from orchestra.features.tasks.repository import (
     dead_letters,
     ending,
     families,
     reading,
     submitting,
+    waiting,
 )
 from orchestra.features.tasks.repository import steps as step_rows
 from orchestra.features.tasks.service import references
 from orchestra.features.tasks.service.ends.ending import Ending, end_all
 from orchestra.features.tasks.service.orchestration import children
+from orchestra.features.tasks.service.submitting.room import Room
 from orchestra.features.tasks.service.submitting.validation import prepare
 from orchestra.features.tasks.types import (
     Life,
     NewChild,
     NewTask,
+    QueueName,
     Step,
     Task,
     TaskId,
@@ -37,7 +46,7 @@ from orchestra.features.tasks.types import (
     Trigger,
 )
 from orchestra.foundation.auth import Actor
-from orchestra.foundation.database import Transaction
+from orchestra.foundation.database import Database, Transaction
 from orchestra.foundation.errors import OrchestraError
 from orchestra.foundation.messaging import Bus
 from orchestra.foundation.settings import Settings
@@ -124,11 +133,48 @@ async def is_at_work(tx: Transaction, task_id: TaskId) -> bool:
 
 
 async def start_children(
-    tx: Transaction, bus: Bus, settings: Settings, task_id: TaskId, new: Sequence[NewChild]
-) -> list[TaskId]:
-    """Starts children of a task that `is_at_work`; those that it has already are the same again."""
+    tx: Transaction,
+    bus: Bus,
+    settings: Settings,
+    room: Room,
+    task_id: TaskId,
+    new: Sequence[NewChild],
+) -> OrchestraError | None:
+    """Starts children of a task that `is_at_work`; those that it has already are the same again.
+
+    Those whose queues are full are left out, and the task is among those that `wait_for_room`.
+    Returns why if none was started.
+    """
     task = (await ending.lock(tx, [task_id]))[task_id]
-    return await children.spawn(tx, bus, settings, task, new)
+    known = await step_rows.named(tx, task_id, [child.name for child in new])
+    fresh = [child for child in new if child.name not in known]
+    await room.look()
+    refused = {child.name: error for child in fresh if (error := _refusal(room, child))}
+    begin = [child for child in fresh if child.name not in refused]
+    if begin:
+        await children.spawn(tx, bus, settings, task, begin)
+    full = {_queue(child) for child in fresh if child.name in refused}
+    await waiting.note_room(tx, task_id, sorted(full))
+    return next(iter(refused.values())) if refused and not begin else None
+
+
+async def wait_for_room(database: Database, room: Room, *, limit: int) -> list[TaskId]:
+    """Tasks of which some children could not be started, and perhaps can be now."""
+    await room.look()
+    full = room.full()
+    return [] if full is None else await waiting.for_room(database, full=full, limit=limit)
+
+
+def _refusal(room: Room, child: NewChild) -> OrchestraError | None:
+    try:
+        room.reserve({_queue(child): 1})
+    except (QueueFull, ThisQueueFull) as error:
+        return error
+    return None
+
+
+def _queue(child: NewChild) -> QueueName:
+    return QueueName(str(child.task.agent_id or child.task.capability))
 
 
 async def outcomes(tx: Transaction, task_id: TaskId) -> dict[str, Step]:

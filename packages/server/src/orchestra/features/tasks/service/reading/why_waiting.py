@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from orchestra.features.identity import user_names
 from orchestra.features.tasks.repository import why as repository
+from orchestra.features.tasks.repository.waiting import ROOM
 from orchestra.features.tasks.repository.why import Awaited, Facts
 from orchestra.features.tasks.service.reading.wording import at_words, count_words
 from orchestra.features.tasks.types import Why
@@ -11,6 +12,8 @@ from orchestra.foundation.database import Transaction
 
 
 async def held_by_steps(tx: Transaction, task: Facts) -> Why:
+    if rooms := [name for name in task.wait_names if name.startswith(ROOM)]:
+        return _room([name.removeprefix(ROOM) for name in rooms])
     steps = await repository.awaited(tx, task.id, task.wait_names)
     questions = [step for step in steps if step.kind == "question"]
     children = [step for step in steps if step.kind == "child"]
@@ -24,6 +27,13 @@ async def held_by_steps(tx: Transaction, task: Facts) -> Why:
         return Why("waiting_for_timer", f"It waits until {at_words(until)}.", known)
     said = "What it waited for has come; it starts in a moment."
     return Why("about_to_start", said, {})
+
+
+def _room(queues: Sequence[str]) -> Why:
+    known = {"queues": list(queues[:20])}
+    named = f"the queue {queues[0]}" if len(queues) == 1 else f"{len(queues)} queues"
+    said = f"What it would begin next waits for room in {named}."
+    return Why("waiting_for_room", said, known)
 
 
 async def _question(tx: Transaction, questions: Sequence[Awaited]) -> Why:

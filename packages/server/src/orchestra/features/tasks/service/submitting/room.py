@@ -45,14 +45,26 @@ class Room:
         if self._total + sum(wanted.values()) > self._settings.max_queued_tasks:
             raise QueueFull(retry_after=RETRY_AFTER_SECONDS)
         for queue, number in wanted.items():
-            bound = self._bounds.get(queue, self._settings.max_queued_per_queue)
-            if self._waiting[queue] + number > bound:
+            if self._waiting[queue] + number > (bound := self._bound(queue)):
                 raise ThisQueueFull(
                     f"{bound} tasks may wait in the queue {queue}; try again in a moment.",
                     retry_after=RETRY_AFTER_SECONDS,
                 )
         self._waiting.update(wanted)
         self._total += sum(wanted.values())
+
+    def full(self) -> list[QueueName] | None:
+        """The queues that have no room, by what is known; None if no queue has any."""
+        if self._total >= self._settings.max_queued_tasks:
+            return None
+        return [
+            queue
+            for queue in self._waiting.keys() | self._bounds.keys()
+            if self._waiting[queue] >= self._bound(queue)
+        ]
+
+    def _bound(self, queue: QueueName) -> int:
+        return self._bounds.get(queue, self._settings.max_queued_per_queue)
 
     async def _count(self) -> None:
         started = clock.monotonic()

@@ -46,7 +46,7 @@ class Submitter:
         self._bus = bus
         self._settings = settings
         self._batcher = Batcher("submit-tasks", self._insert)
-        self._room = Room(database, settings)
+        self.room = Room(database, settings)
         self.rerun: Rerun | None = None
 
     async def submit(self, actor: Actor, new: NewTask, *, tx: Transaction | None = None) -> Task:
@@ -58,7 +58,7 @@ class Submitter:
         ThisQueueFull or Unavailable.
         """
         prepared = prepare(new, actor.owner, self._settings, wants_finish=tx is not None)
-        await self._room.take({prepared.queue: 1})
+        await self.room.take({prepared.queue: 1})
         if tx is not None:
             return await self._submit_in(tx, prepared)
         if not prepared.blobs:
@@ -69,7 +69,7 @@ class Submitter:
     async def submit_all(self, actor: Actor, new: Sequence[NewTask]) -> list[Task]:
         """Acknowledges all or none, in one transaction."""
         prepared = [prepare(item, actor.owner, self._settings) for item in new]
-        await self._room.take(Counter(item.queue for item in prepared))
+        await self.room.take(Counter(item.queue for item in prepared))
         async with self._database.transaction() as tx:
             outcomes = await _write(tx, prepared)
             tasks = [_or_raise(outcome) for outcome in outcomes]
