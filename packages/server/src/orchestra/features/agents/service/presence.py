@@ -7,6 +7,7 @@ It sleeps until something changes; while agents are connected it looks once a se
 import asyncio
 import itertools
 import uuid
+from collections.abc import Container
 
 from nats.aio.msg import Msg
 
@@ -30,6 +31,12 @@ WRITES_PER_SECOND = 100
 LOAD_SECONDS = 1.0
 # At each look at most this many of those, so that agents that came together spread.
 WRITES_PER_LOOK = 500
+# And so many whose load has changed: of thousands with short tasks each is busy at some moment.
+LOADS_PER_LOOK = 100
+# How many agents' heartbeats are looked at in a second; of fewer, all at each look.
+CHECKS_PER_SECOND = 10_000
+# One becomes the other with every task.
+_WORKING = frozenset({AgentStatus.ONLINE, AgentStatus.BUSY})
 # Decisions that were not heard of are found within this.
 STANDING_SECONDS = 5.0
 # After such a silence others may have taken this control plane for dead, and its agents for gone.
@@ -46,8 +53,8 @@ class Presence:
         self._database = database
         self._bus = bus
         self._control_plane_id = control_plane_id
-        self._loads: set[ConnectedAgent] = set()
-        self._swept_at = self._read_at = float("-inf")
+        self._loads: dict[ConnectedAgent, None] = {}  # who waits longest is first
+        self._swept_at = self._read_at = self._healthy_until = float("-inf")
 
     async def start(self) -> None:
         """Says that this control plane lives, and hears of decisions about its agents."""
@@ -67,7 +74,7 @@ class Presence:
 
     async def look(self) -> None:
         """One round: health, decisions, changes, and who has not been written for long."""
-        self._registry.check_health()
+        self._check_health()
         await self._say_and_read()
         states: list[LiveState] = []
         messages: dict[AgentId, list[Message]] = {}
@@ -82,6 +89,12 @@ class Presence:
             del messages[agent_id]  # how it is now, its other control plane says
         await self._note_well([agent for agent in due if agent.did_well])
         await self._bus.publish_soon(*itertools.chain.from_iterable(messages.values()))
+
+    def _check_health(self) -> None:
+        now = clock.monotonic()
+        if now >= self._healthy_until:
+            self._healthy_until = now + len(self._registry) / CHECKS_PER_SECOND
+            self._registry.check_health()
 
     async def _save(self, states: list[LiveState]) -> set[AgentId]:
         if not states:
@@ -137,19 +150,26 @@ class Presence:
         """What readers are told of at once, loads that have changed, and who is written rarely."""
         due: dict[ConnectedAgent, None] = {}
         for agent in self._registry.take_changed():
-            if agent.shown != _shown(agent) or agent.did_well:
+            if agent.did_well or _is_news(agent):
                 due[agent] = None
             elif agent.in_use != agent.written_in_use:
-                self._loads.add(agent)
-        recently = clock.monotonic() - LOAD_SECONDS
-        for agent in list(self._loads):
-            if agent.gone or agent in due:
-                self._loads.discard(agent)
-            elif agent.written_at < recently:
-                self._loads.discard(agent)
-                due[agent] = None
-        due.update(dict.fromkeys(self._stale()))
+                self._loads[agent] = None
+        due.update(dict.fromkeys([*self._changed_loads(due), *self._stale()]))
         return list(due)
+
+    def _changed_loads(self, due: Container[ConnectedAgent]) -> list[ConnectedAgent]:
+        """Those whose load is another than what was written, but for a moment's."""
+        recently = clock.monotonic() - LOAD_SECONDS
+        changed: list[ConnectedAgent] = []
+        for agent in list(self._loads):
+            if agent.gone or agent in due or agent.in_use == agent.written_in_use:
+                del self._loads[agent]
+            elif agent.shown != _shown(agent) or agent.written_at < recently:
+                del self._loads[agent]
+                changed.append(agent)
+                if len(changed) == LOADS_PER_LOOK:
+                    break
+        return changed
 
     def _stale(self) -> list[ConnectedAgent]:
         now = clock.monotonic()
@@ -167,6 +187,14 @@ def _announcements(agent: ConnectedAgent) -> list[Message]:
     agent.shown = _shown(agent)
     event = events.status_changed(view) if is_change else events.status(view)
     return [event] if is_change else [event, events.load(view)]
+
+
+def _is_news(agent: ConnectedAgent) -> bool:
+    """Whether it is shown as something else than it is, and not for the sake of a task."""
+    shown = _shown(agent)
+    if agent.shown is None or agent.shown[0] not in _WORKING or shown[0] not in _WORKING:
+        return agent.shown != shown
+    return agent.shown[1] != shown[1]
 
 
 def _shown(agent: ConnectedAgent) -> tuple[AgentStatus, str]:

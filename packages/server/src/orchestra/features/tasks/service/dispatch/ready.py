@@ -1,8 +1,8 @@
 """The agents of each queue that may have room: ten thousand need not be looked at for each claim.
 
 Who is found without room is not looked at again before somebody says that it has some; what nobody
-has said is found once a second (`refresh`). A claim chooses among the next in turn, however many
-there are.
+has said is found by `refresh`, in a large fleet more rarely. A claim chooses among the next in turn,
+however many there are.
 """
 
 import uuid
@@ -12,9 +12,11 @@ from itertools import islice
 
 from orchestra.features.agents import AgentId, ConnectedAgent, Registry
 from orchestra.features.tasks.repository.claiming import MAX_CLAIM
+from orchestra.foundation import clock
 
 # So many with room are chosen among: the least busy of these is nearly as good as of all.
 WINDOW = 4 * MAX_CLAIM
+REFRESHES_PER_SECOND = 1_000
 
 Owner = uuid.UUID | None
 
@@ -33,6 +35,7 @@ class Ready:
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
         self._lines: dict[str, dict[Owner, _Line]] = {}
+        self._fresh_until: dict[str, float] = {}
 
     def add(self, agent: ConnectedAgent) -> None:
         """The agent may have room that it did not have before."""
@@ -46,8 +49,13 @@ class Ready:
                 self._leave(name, owner, agent)
 
     def refresh(self, name: str) -> None:
-        """All that serve the queue are looked at again."""
-        for agent in self._registry.serving(name):
+        """All that serve the queue are looked at again, unless they have been of late."""
+        now = clock.monotonic()
+        if now < self._fresh_until.get(name, 0.0):
+            return
+        agents = self._registry.serving(name)
+        self._fresh_until[name] = now + len(agents) / REFRESHES_PER_SECOND
+        for agent in agents:
             self._put(name, agent)
 
     def owners(self, name: str) -> list[Owner]:
@@ -93,6 +101,7 @@ class Ready:
             del self._lines[name][owner]
             if not self._lines[name]:
                 del self._lines[name]
+                self._fresh_until.pop(name, None)
 
 
 def _owner_of(agent: ConnectedAgent) -> Owner:

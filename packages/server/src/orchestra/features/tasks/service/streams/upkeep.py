@@ -80,9 +80,11 @@ class Upkeep:
     async def _look(self) -> float:
         """Time-outs to the quarter of a second; the reconciler knows them too, but later."""
         now = clock.monotonic()
-        for session in list(self._plane.sessions.values()):
-            self._plane.slots.recall_stalled(session, now)
-        for run in list(self._plane.runs.values()):
+        runs = list(self._plane.runs.values())
+        for agent_id in {run.agent_id for run in runs if not run.begun}:
+            if (session := self._plane.sessions.get(agent_id)) is not None:
+                self._plane.slots.recall_stalled(session, now)
+        for run in runs:
             if run.final is not None:
                 continue
             ending = self._overdue(run, now)
