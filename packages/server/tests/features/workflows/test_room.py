@@ -146,7 +146,9 @@ async def test_a_run_that_could_begin_nothing_is_refused_like_a_task(
         await world.eventually(has_room)
 
 
-async def test_a_run_that_waits_for_room_can_be_cancelled(world: Any, wire: Any, http: Any) -> None:
+async def test_a_run_that_waits_for_room_can_be_cancelled(
+    world: Any, wire: Any, http: Any, fill: Any
+) -> None:
     await fill()
     async with wire(await world.plane()) as agent:
         await agent.connect()
