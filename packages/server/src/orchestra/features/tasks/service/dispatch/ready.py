@@ -1,8 +1,8 @@
 """The agents of each queue that may have room: ten thousand need not be looked at for each claim.
 
 Who is found without room is not looked at again before somebody says that it has some; what nobody
-has said is found by `refresh`, in a large fleet more rarely. A claim chooses among the next in turn,
-however many there are.
+has said is found by `refresh`, in a large fleet more rarely. A claim chooses among the next in
+turn, however many there are.
 """
 
 import uuid
