@@ -63,6 +63,20 @@ def test_a_large_group_is_replayed_in_parts_and_only_once_through(api: Api, run:
     assert (shown.code, shown.out) == (0, "a\nb\n")
 
 
+def test_what_cannot_be_replayed_now_is_named_and_the_rest_is_done(api: Api, run: Run) -> None:
+    error = {"code": "task_state", "message": "Some of its children are still being stopped."}
+    answer = {
+        "items": [{"task_id": ID, "replayed_as": "a"}],
+        "refused": [{"task_id": "b", "error": error}],
+        "remaining": 1,
+    }
+    api.on("POST", "/api/dead-letters/replay", Answer(202, answer))
+    shown = run("dead", "replay", GROUP)
+    assert (shown.code, shown.out) == (1, "a\n")
+    assert "b: Some of its children" in shown.err
+    assert len(api.sent("POST", "/api/dead-letters/replay")) == 1, "it does not ask for ever"
+
+
 def test_one_dead_letter_is_replayed_with_another_input(api: Api, run: Run) -> None:
     api.on("POST", "/api/dead-letters/replay", Answer(202, {"items": [], "remaining": 0}))
     assert run("dead", "replay", ID, "--input", '{"n": 2}').code == 0

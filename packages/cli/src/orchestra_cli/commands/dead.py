@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from orchestra_cli import output
-from orchestra_cli.errors import UsageError
+from orchestra_cli.errors import CliError, UsageError
 from orchestra_cli.inputs import read_json
 from orchestra_cli.session import Session, application, command, confirm
 
@@ -63,21 +63,22 @@ def replay(
         typer.Option("--input", metavar="JSON", help="Another input, for one task; `@file`, `-`."),
     ] = None,
 ) -> None:
-    """Submit a group, or tasks by their ids, again. Prints the ids of the new tasks."""
+    """Submit a group, or tasks by their ids, again. Prints the ids of the new tasks.
+
+    Says which could not be submitted now, and why; then the exit code is 1.
+    """
     body = _chosen(which)
     if task_input is not None:
         body["input"] = read_json(task_input)
-    answer = session.api.request("POST", "/api/dead-letters/replay", body=body)
-    items: list[dict[str, Any]] = answer["items"]
-    # What fails again meanwhile is not for now.
-    total = len(items) + answer["remaining"]
-    while len(items) < total and answer["remaining"]:
-        answer = session.api.request("POST", "/api/dead-letters/replay", body=body)
-        items += answer["items"]
+    items, refused = _replay(session, body)
     if session.json:
         output.write_json(items)
     else:
         output.write("".join(f"{item['replayed_as']}\n" for item in items))
+    for item in refused:
+        output.note(f"{item['task_id']}: {item['error']['message']}")
+    if refused:
+        raise CliError(f"{len(refused)} could not be submitted again now; try again in a moment.")
 
 
 @command(app, "discard")
@@ -94,6 +95,21 @@ def discard(
         answer = session.api.request("POST", "/api/dead-letters/discard", body=body)
         count, remaining = count + answer["discarded"], answer["remaining"]
     session.show({"discarded": count})
+
+
+def _replay(session: Session, body: dict[str, Any]) -> tuple[list[Any], list[Any]]:
+    """Request after request, until only what is refused is left."""
+    items: list[Any] = []
+    total = 0
+    while True:
+        answer = session.api.request("POST", "/api/dead-letters/replay", body=body)
+        items += answer["items"]
+        refused: list[Any] = answer.get("refused", [])  # of a former version none
+        # What fails again meanwhile is not for now.
+        total = total or len(items) + answer["remaining"]
+        left = answer["remaining"] - len(refused)
+        if not answer["items"] or left <= 0 or len(items) >= total:
+            return items, refused
 
 
 def _chosen(which: list[str]) -> dict[str, Any]:

@@ -76,9 +76,14 @@ class Transaction:
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncGenerator[None, None]:
-        """Undoes what the block wrote if it raises, and leaves the rest as it is."""
-        async with self._connection.transaction():
-            yield
+        """Undoes what the block wrote if it raises, with its effects; leaves the rest as it is."""
+        before = len(self._after_commit)
+        try:
+            async with self._connection.transaction():
+                yield
+        except BaseException:
+            del self._after_commit[before:]
+            raise
 
     def after_commit(self, effect: AfterCommit) -> None:
         """Registers an effect outside the database.

@@ -304,6 +304,44 @@ async def test_a_run_among_the_dead_letters_is_done_again_as_a_run(
         assert agent.assignment(await agent.assigned()).parent_id == pair["replayed_as"]
 
 
+async def test_of_a_group_those_runs_are_done_again_whose_nodes_have_stopped(
+    world: Any, wire: Any, http: Any
+) -> None:
+    await declare(http, {"nodes": {"a": {"capability": "echo"}, "b": {"capability": "other"}}})
+    plane = await world.plane()
+    async with wire(plane) as agent, wire(plane, name="helper", capabilities=("other",)) as helper:
+        await agent.connect()
+        await helper.connect()
+        early = (await start(http, 1))["task_id"]
+        held = await helper.assigned()
+        await agent.say(await agent.assigned(), agent.failure(1, "broken", retryable=False))
+        await world.state(early, "failed")
+        await world.state(held.task_id, "cancelling")
+        other = (await start(http, 2))["task_id"]
+        other_a = await agent.assigned()
+        other_b = await helper.assigned()
+        await helper.say(other_b, helper.result(1))
+        await world.state(other_b.task_id, "succeeded")
+        await agent.say(other_a, agent.failure(1, "broken", retryable=False))
+        await world.state(other, "failed")
+        (group,) = (await http.get("/api/dead-letters")).json()["items"]
+        wish = {"fingerprint": group["fingerprint"]}
+        answer = (await http.post("/api/dead-letters/replay", json=wish)).json()
+        assert [item["task_id"] for item in answer["items"]] == [other]
+        (refused,) = answer["refused"]
+        assert (refused["task_id"], refused["error"]["code"]) == (early, "task_state")
+        assert answer["remaining"] == 1
+        again = await agent.assigned()
+        assert agent.assignment(again).parent_id == answer["items"][0]["replayed_as"]
+        await helper.say(held, helper.result(1))
+
+        async def rest() -> Any:
+            return (await http.post("/api/dead-letters/replay", json=wish)).json()["items"]
+
+        (pair,) = await world.eventually(rest)
+        assert pair["task_id"] == early
+
+
 async def test_only_own_runs_of_that_workflow_that_are_over_are_replayed(
     world: Any, doors: Any, http: Any
 ) -> None:

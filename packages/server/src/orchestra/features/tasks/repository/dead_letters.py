@@ -75,6 +75,10 @@ FROM tasks WHERE id = ANY($1::uuid[]) ORDER BY id
 _COUNT = f"SELECT count(*) FROM tasks WHERE {_CHOSEN}"
 
 
+# Its id, its owner, and what was wanted.
+Letter = tuple[TaskId, uuid.UUID, NewTask]
+
+
 async def groups(
     tx: Transaction,
     *,
@@ -120,8 +124,8 @@ async def take(tx: Transaction, choice: Choice, *, limit: int, max_bytes: int) -
     return [TaskId(row["id"]) for row in rows]
 
 
-async def wishes(tx: Transaction, ids: Sequence[TaskId]) -> list[tuple[TaskId, uuid.UUID, NewTask]]:
-    """Each with its owner and what was wanted."""
+async def wishes(tx: Transaction, ids: Sequence[TaskId]) -> list[Letter]:
+    """In the order of their ids."""
     rows = await tx.fetch(_WISHES, list(ids))
     return [(TaskId(row["id"]), row["user_id"], _to_wish(row)) for row in rows]
 

@@ -74,7 +74,10 @@ async def replay_dead_letters(
     submitter: NamedDependency[Submitter],
     data: JSONBody[ReplayRequest],
 ) -> ReplayView:
-    """Submits them again as new tasks, each once."""
+    """Submits them again as new tasks, each once.
+
+    Of several, those that cannot be submitted now are `refused`, each with its reason; try again.
+    """
     async with database.transaction() as tx:
         replayed = await dead_letters.replay(tx, submitter, actor, data.chosen(), edited=data.input)
     return replay_view(replayed)

@@ -49,10 +49,18 @@ class ReplayedItem(View):
     replayed_as: uuid.UUID
 
 
+class RefusedItem(View):
+    """A dead letter that could not be submitted now, and why; it stays one."""
+
+    task_id: uuid.UUID
+    error: ErrorView
+
+
 class ReplayView(View):
-    """The new tasks; `remaining` are left of the group for the next request."""
+    """The new tasks; `remaining` are left of the group, the refused ones among them."""
 
     items: list[ReplayedItem]
+    refused: list[RefusedItem]
     remaining: int
 
 
@@ -75,4 +83,8 @@ def group_view(group: DeadGroup) -> DeadGroupView:
 
 def replay_view(replayed: Replayed) -> ReplayView:
     items = [ReplayedItem(task_id=dead, replayed_as=fresh) for dead, fresh in replayed.pairs]
-    return ReplayView(items=items, remaining=replayed.remaining)
+    refused = [
+        RefusedItem(task_id=dead, error=ErrorView(code=error.code, message=error.message))
+        for dead, error in replayed.refused
+    ]
+    return ReplayView(items=items, refused=refused, remaining=replayed.remaining)

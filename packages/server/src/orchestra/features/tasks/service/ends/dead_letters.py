@@ -9,14 +9,14 @@ from typing import Any
 from msgspec import UNSET
 
 from orchestra.features import audit
-from orchestra.features.tasks.errors import InputTooLarge, TaskNotFound
+from orchestra.features.tasks.errors import InputTooLarge, QueueFull, TaskNotFound
 from orchestra.features.tasks.repository import dead_letters as repository
-from orchestra.features.tasks.repository.dead_letters import Choice, DeadGroup
+from orchestra.features.tasks.repository.dead_letters import Choice, DeadGroup, Letter
 from orchestra.features.tasks.service.submitting.submit import Submitter
 from orchestra.features.tasks.types import Task, TaskId
 from orchestra.foundation.auth import Actor
 from orchestra.foundation.database import Transaction
-from orchestra.foundation.errors import FieldError, InvalidInput
+from orchestra.foundation.errors import FieldError, InvalidInput, OrchestraError, Unavailable
 
 # In one request, which is one transaction; of a larger group the rest comes with the next.
 MOST = 500
@@ -41,9 +41,13 @@ class Chosen:
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """Which dead letter became which task, and how many of the group are left."""
+    """Which dead letter became which task, and how many of the group are left.
+
+    `refused` says why those that could not be submitted now were left, and counts them as left.
+    """
 
     pairs: list[tuple[TaskId, TaskId]]
+    refused: list[tuple[TaskId, OrchestraError]]
     remaining: int
 
 
@@ -71,7 +75,8 @@ async def replay(
 ) -> Replayed:
     """Submits them again for those whose they were; each dead letter once.
 
-    Raises TaskNotFound if one that is named by its id is none, or none any more.
+    Raises TaskNotFound if one that is named by its id is none, or none any more; and why a single
+    one that is named could not be submitted.
     """
     choice = _choice(actor, chosen)
     taken = await _take(tx, choice, max_bytes=MAX_INPUT_BYTES)
@@ -81,17 +86,31 @@ async def replay(
             fields=[FieldError("input", "for one task only")],
         )
     pairs: list[tuple[TaskId, TaskId]] = []
-    for dead, user_id, wish in await repository.wishes(tx, taken):
-        new = wish if edited is UNSET else replace(wish, input=edited)
-        task = await submitter.rerun(tx, actor, dead, edited) if submitter.rerun else None
-        if task is None:
-            task = await submitter.submit(replace(actor, user_id=user_id), new, tx=tx)
-        pairs.append((dead, task.id))
-    await repository.note_replayed(tx, pairs)
-    remaining = await _remaining(tx, choice)
-    details = {"replayed_as": [fresh for _, fresh in pairs], "edited": edited is not UNSET}
-    await _audit(tx, actor, "dead_letters.replayed", [dead for dead, _ in pairs], **details)
-    return Replayed(pairs, remaining)
+    refused: list[tuple[TaskId, OrchestraError]] = []
+    for letter in await repository.wishes(tx, taken):
+        try:
+            async with tx.savepoint():
+                pairs.append((letter[0], await _again(tx, submitter, actor, letter, edited)))
+        except OrchestraError as error:
+            is_of_all = isinstance(error, Unavailable) and not isinstance(error, QueueFull)
+            if is_of_all or (chosen.ids is not None and len(taken) == 1):
+                raise
+            refused.append((letter[0], error))
+    if pairs:
+        await repository.note_replayed(tx, pairs)
+        details = {"replayed_as": [fresh for _, fresh in pairs], "edited": edited is not UNSET}
+        await _audit(tx, actor, "dead_letters.replayed", [dead for dead, _ in pairs], **details)
+    return Replayed(pairs, refused, await _remaining(tx, choice))
+
+
+async def _again(
+    tx: Transaction, submitter: Submitter, actor: Actor, letter: Letter, edited: Any
+) -> TaskId:
+    dead, user_id, wish = letter
+    if submitter.rerun and (run := await submitter.rerun(tx, actor, dead, edited)):
+        return run.id
+    new = wish if edited is UNSET else replace(wish, input=edited)
+    return (await submitter.submit(replace(actor, user_id=user_id), new, tx=tx)).id
 
 
 async def discard(tx: Transaction, actor: Actor, chosen: Chosen) -> tuple[int, int]:
