@@ -12,7 +12,7 @@ import pytest
 from orchestra.engines.process import Command
 from orchestra.engines.testing import wait_until
 from orchestra.foundation.errors import Unavailable
-from orchestra.processes import logs
+from orchestra.processes import logs, supervisor
 from orchestra.processes.programs import HopelessStart, Program, Step, StepFailed
 from orchestra.processes.record import ProcessRecord
 from orchestra.processes.supervisor import Supervisor
@@ -26,10 +26,14 @@ class Watched:
 
     def __init__(self, directory: Path, *parts: Program | Step) -> None:
         self.changes: list[ProcessRecord] = []
+        self.troubles: list[str] = []
         self._changed = anyio.Event()
         self.directory = directory
         self.supervisor = Supervisor(
-            parts, log_directory=directory / "logs", on_change=self._on_change
+            parts,
+            log_directory=directory / "logs",
+            on_change=self._on_change,
+            on_trouble=self._on_trouble,
         )
 
     @property
@@ -47,6 +51,17 @@ class Watched:
         with anyio.fail_after(10):
             while self.states.count((name, state)) < times:
                 await self._changed.wait()
+
+    async def until_trouble(self) -> str:
+        with anyio.fail_after(10):
+            while not self.troubles:
+                await self._changed.wait()
+        return self.troubles[0]
+
+    def _on_trouble(self, trouble: str) -> None:
+        self.troubles.append(trouble)
+        self._changed.set()
+        self._changed = anyio.Event()
 
     def _on_change(self, change: ProcessRecord) -> None:
         self.changes.append(change)
@@ -101,6 +116,57 @@ async def test_a_program_that_dies_is_started_again_and_shown(tmp_path: Path) ->
     died = next(change for change in watched.changes if change.state == "restarting")
     assert died.last_end.startswith("was ended by SIGKILL")
     assert max(change.restarts for change in watched.changes) == 1
+
+
+async def test_a_program_is_started_again_without_a_log_rather_than_not(tmp_path: Path) -> None:
+    watched = Watched(tmp_path, shell("one", FOREVER, tmp_path))
+
+    async def lose_the_logs_and_kill() -> None:
+        (tmp_path / "logs").rename(tmp_path / "lost")
+        (tmp_path / "logs").write_text("no directory")  # every write into it fails
+        os.kill(watched.pid("one"), signal.SIGKILL)
+        await watched.until("one", "ready", times=2)
+        watched.supervisor.stop()
+
+    await watched.run(lose_the_logs_and_kill)
+    (trouble,) = watched.troubles
+    assert trouble.startswith("one is started without a log: Cannot write to")
+
+
+async def test_a_program_that_cannot_be_started_again_for_now_is_tried_again(
+    tmp_path: Path,
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    watched = Watched(tmp_path, shell("one", FOREVER, home))
+
+    async def lose_the_directory_and_kill() -> None:
+        home.rename(tmp_path / "away")
+        os.kill(watched.pid("one"), signal.SIGKILL)
+        await watched.until("one", "restarting", times=2)
+        (tmp_path / "away").rename(home)
+        await watched.until("one", "ready", times=2)
+        watched.supervisor.stop()
+
+    await watched.run(lose_the_directory_and_kill)
+    assert any("could not be started" in change.last_end for change in watched.changes)
+
+
+async def test_logs_that_cannot_be_rotated_end_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "ROTATE_SECONDS", 0.01)
+    monkeypatch.setattr(logs, "MAX_BYTES", 10)
+    (tmp_path / "logs" / "one.log.1").mkdir(parents=True)  # nothing can be written over it
+    watched = Watched(tmp_path, shell("one", f"echo {'x' * 20}; {FOREVER}", tmp_path))
+
+    async def go_on() -> None:
+        assert "grow over their bound" in await watched.until_trouble()
+        os.kill(watched.pid("one"), signal.SIGKILL)
+        await watched.until("one", "ready", times=2)
+        watched.supervisor.stop()
+
+    await watched.run(go_on)
 
 
 async def test_a_program_that_never_becomes_ready_ends_the_start_with_its_last_words(

@@ -49,10 +49,12 @@ class _Run:
         self._as_json = as_json
         self._started = clock.monotonic()
         self._token: str | None = None
+        self._trouble = ""
         self._supervisor = Supervisor(
             catalog.parts(prepared, migrate=self._migrate, make_keys=self._make_keys),
             log_directory=self._settings.data_dir / "logs",
             on_change=self._on_change,
+            on_trouble=self._warn,
         )
 
     async def supervise(self) -> None:
@@ -98,4 +100,10 @@ class _Run:
         try:
             record.write(self._settings, self._record)
         except DirectoryUnusable as error:
-            terminal.say(f"warning: {error.message}")
+            self._warn(error.message)
+
+    def _warn(self, trouble: str) -> None:
+        """Once for each trouble in a row: the log may be on the disk that fails."""
+        if trouble != self._trouble:
+            self._say(f"warning: {trouble}")
+        self._trouble = trouble

@@ -5,14 +5,17 @@ It knows nothing of what the programs are; `catalog` says that.
 """
 
 import math
+import os
 import signal
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import IO
 
 import anyio
 import anyio.abc
 
+from orchestra.engines.errors import DirectoryUnusable
 from orchestra.engines.process import kill_group
 from orchestra.foundation import clock, ids
 from orchestra.foundation.errors import OrchestraError
@@ -25,6 +28,7 @@ POLL_SECONDS = 0.02
 READY_SECONDS = 60.0
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 30.0
+ROTATE_SECONDS = 30.0
 # After running so long, a death is news again and not one more of a series.
 FORGIVEN_SECONDS = 60.0
 # A program that dies so often before it was ever ready will not be, and starting the whole fails.
@@ -32,7 +36,10 @@ HOPELESS_STARTS = 4
 
 
 class Supervisor:
-    """Runs programs and steps until it is told to stop."""
+    """Runs programs and steps until it is told to stop.
+
+    A disk that fails under what runs is told to `on_trouble`, and ends nothing.
+    """
 
     def __init__(
         self,
@@ -40,11 +47,12 @@ class Supervisor:
         *,
         log_directory: Path,
         on_change: Callable[[ProcessRecord], None],
+        on_trouble: Callable[[str], None],
     ) -> None:
         self._children = {part.name: Child(part) for part in parts if isinstance(part, Program)}
         self._steps = {part.name: (part, anyio.Event()) for part in parts if isinstance(part, Step)}
         self._logs = log_directory
-        self._on_change = on_change
+        self._on_change, self._on_trouble = on_change, on_trouble
         self._stopping = anyio.Event()
 
     def records(self) -> tuple[ProcessRecord, ...]:
@@ -131,8 +139,15 @@ class Supervisor:
             await self._pause(child)
 
     async def _run_once(self, child: Child) -> None:
-        with logs.open_log(self._logs, child.program.name) as output:
-            process = await child.spawn(output=output)
+        try:
+            with self._open_log(child) as output:
+                process = await child.spawn(output=output)
+        except OSError as error:
+            if not child.restarts:
+                raise
+            child.last_end = f"could not be started: {error}"
+            self._change(child, "restarting")
+            return
         self._change(child, "starting")
         try:
             async with anyio.create_task_group() as watch:
@@ -147,6 +162,16 @@ class Supervisor:
             process.returncode, logs.last_line(self._logs, child.program.name)
         )
         self._change(child, "stopped" if self._stopping.is_set() else "restarting")
+
+    def _open_log(self, child: Child) -> IO[bytes]:
+        """The program's log; once it has run, it is started again without one rather than not."""
+        try:
+            return logs.open_log(self._logs, child.program.name)
+        except DirectoryUnusable as error:
+            if not child.restarts:
+                raise
+            self._on_trouble(f"{child.program.name} is started without a log: {error.message}")
+            return Path(os.devnull).open("ab")
 
     async def _watch(self, child: Child, process: anyio.abc.Process) -> None:
         """Tells a waiting program to go when it can, and sees it become ready."""
@@ -201,8 +226,11 @@ class Supervisor:
 
     async def _rotate_logs(self) -> None:
         while True:
-            await anyio.sleep(30)
-            logs.rotate(self._logs)
+            await anyio.sleep(ROTATE_SECONDS)
+            try:
+                logs.rotate(self._logs)
+            except OSError as error:
+                self._on_trouble(f"The logs grow over their bound: {error}")
 
 
 def _describe_end(code: int | None, last_line: str) -> str:
