@@ -16,7 +16,7 @@ from orchestra.features.tasks.service.dispatch.handover import SUBJECT, Offer
 from orchestra.features.tasks.types import QueueName, TaskId
 
 pytestmark = pytest.mark.anyio
-KEYS = [f"conversation-{number}" for number in range(12)]
+KEYS = [f"conversation-{number}" for number in range(24)]
 PATIENCE_SECONDS = 30.0
 
 
