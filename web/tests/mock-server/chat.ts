@@ -23,7 +23,7 @@ export function messagesOf(conversation: string): Message[] {
 
 export function newMessage(conversation: string, role: Message["role"], content: string): Message {
   const message: Message = {
-    id: randomUUID(), conversation_id: conversation, role, content, task_id: null, state: "complete", error: null, usage: null,
+    id: randomUUID(), conversation_id: conversation, role, content, task_id: null, state: "complete", error: null, usage: null, finish_reason: null,
     model: role === "assistant" ? state.defaultModel : null, created_at: new Date().toISOString(), edited_at: null, cursor: null,
   };
   messagesOf(conversation).push(message);

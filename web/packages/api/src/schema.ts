@@ -190,6 +190,8 @@ export interface Message {
   state: MessageState;
   error: TaskError | null;
   usage: Usage | null;
+  /** Why the model ended, as its agent says: `length` when it had no more room. */
+  finish_reason: string | null;
   model: string | null;
   created_at: string;
   edited_at: string | null;

@@ -45,8 +45,9 @@ class Hand:
     async def write(self, task_id: str, text: str) -> None:
         await self._update(task_id, "state = 'running', snapshot_text = $2", text)
 
-    async def succeed(self, task_id: str, text: str) -> None:
-        result = {"text": text, "finish_reason": "stop", "usage": {"completion_tokens": 2}}
+    async def succeed(self, task_id: str, text: str, finish_reason: Any = "stop") -> None:
+        usage = {"completion_tokens": 2}
+        result = {"text": text, "finish_reason": finish_reason, "usage": usage}
         await self._update(task_id, f"state = 'succeeded', result = $2, {_OVER}", result)
 
     async def fail(self, task_id: str, text: str) -> None:

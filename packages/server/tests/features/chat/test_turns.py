@@ -103,6 +103,22 @@ async def test_the_text_so_far_and_the_end_are_shown_before_the_job_ran(
     assert shown["usage"] == {"completion_tokens": 2}
 
 
+@pytest.mark.parametrize(("said", "shown"), [("length", "length"), (["?"], None), ("x" * 99, None)])
+async def test_an_answer_tells_why_it_ended_before_and_after_it_is_settled(
+    sign_in: SignIn, hand: Hand, said: Any, shown: str | None
+) -> None:
+    ann = await sign_in()
+    turn = await begin(ann)
+    answer = turn["assistant_message"]
+    assert answer["finish_reason"] is None
+    await hand.succeed(answer["task_id"], "Bonj", said)
+    before = (await messages(ann, answer["conversation_id"]))[-1]
+    await hand.deliver.deliver()
+    after = (await messages(ann, answer["conversation_id"]))[-1]
+    facts = [(item["state"], item["finish_reason"], item["usage"]) for item in (before, after)]
+    assert facts == [("complete", shown, {"completion_tokens": 2})] * 2
+
+
 async def test_the_end_of_a_task_is_written_once_and_the_next_turn_remembers_it(
     sign_in: SignIn, hand: Hand
 ) -> None:

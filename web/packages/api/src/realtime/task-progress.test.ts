@@ -56,8 +56,8 @@ test("a snapshot of a finished task ends it", () => {
 });
 
 test("the result has the last word", () => {
-  const finished: Frame = ["2:3", "task.finished", { state: "succeeded", result: { text: "Hello." }, error: null, usage: { prompt_tokens: 1, completion_tokens: 2 } }];
-  expect(follow([running(2), token("2:1", "Hello"), finished])).toMatchObject({ text: "Hello.", done: true, usage: { completion_tokens: 2 } });
+  const finished: Frame = ["2:3", "task.finished", { state: "succeeded", result: { text: "Hello.", finish_reason: "length" }, error: null, usage: { prompt_tokens: 1, completion_tokens: 2 } }];
+  expect(follow([running(2), token("2:1", "Hello"), finished])).toMatchObject({ text: "Hello.", done: true, finishReason: "length", usage: { completion_tokens: 2 } });
 });
 
 test("a failed or cancelled task keeps what was written", () => {

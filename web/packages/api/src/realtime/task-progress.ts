@@ -16,6 +16,8 @@ export interface TaskProgress {
   result: unknown;
   error: TaskError | undefined;
   usage: Usage | undefined;
+  /** Why the model ended, as its agent says: `length` when it had no more room. */
+  finishReason: string | undefined;
   done: boolean;
 }
 
@@ -41,6 +43,7 @@ export function startProgress(from: { text?: string; cursor?: string | null | un
     result: undefined,
     error: undefined,
     usage: undefined,
+    finishReason: undefined,
     done: false,
   };
 }
@@ -108,7 +111,8 @@ function withToken(known: TaskProgress, text: string, epoch: number | undefined)
 }
 
 function withEnd(known: TaskProgress, end: FinishedData): TaskProgress {
-  const finalText = (end.result as { text?: unknown } | null | undefined)?.text;
+  const answer = end.result as { text?: unknown; finish_reason?: unknown } | null | undefined;
+  const finalText = answer?.text;
   return {
     ...known,
     state: end.state,
@@ -116,6 +120,7 @@ function withEnd(known: TaskProgress, end: FinishedData): TaskProgress {
     result: end.result ?? undefined,
     error: end.error ?? undefined,
     usage: end.usage ?? known.usage,
+    finishReason: typeof answer?.finish_reason === "string" ? answer.finish_reason : undefined,
     done: true,
   };
 }

@@ -18,6 +18,8 @@ _CONVERSATION = "id, user_id, title, model, created_at, updated_at"
 _MESSAGE = """id, conversation_id, role, content, task_id, model, state, error, usage, reply_to,
     place, created_at, edited_at"""
 PREVIEW = 160
+# Kept in the column `usage`, beside what the model has counted.
+_REASON = "finish_reason"
 
 # Only our own column lists are put into these.
 _FIND = f"""
@@ -245,8 +247,10 @@ async def end_answer(
     content: str,
     error: dict[str, Any] | None,
     usage: dict[str, Any] | None,
+    finish_reason: str | None,
 ) -> bool:
     """Fills the answer that the task was writing; False if that was done before."""
+    facts = {**(usage or {}), **({_REASON: finish_reason} if finish_reason else {})}
     changed = await tx.execute(
         """
         UPDATE messages SET state = $2, content = $3, error = $4, usage = $5
@@ -256,7 +260,7 @@ async def end_answer(
         state,
         content,
         error,
-        usage,
+        facts or None,
     )
     return changed > 0
 
@@ -300,6 +304,8 @@ def _to_conversation(row: Row, *, preview: str | None = None) -> Conversation:
 
 
 def _to_message(row: Row) -> Message:
+    usage: dict[str, Any] = dict(row["usage"] or {})
+    finish_reason = usage.pop(_REASON, None)
     return Message(
         id=row["id"],
         conversation_id=row["conversation_id"],
@@ -309,7 +315,8 @@ def _to_message(row: Row) -> Message:
         model=row["model"],
         state=MessageState(row["state"]),
         error=row["error"],
-        usage=row["usage"],
+        usage=usage or None,
+        finish_reason=finish_reason,
         reply_to=row["reply_to"],
         place=row["place"],
         created_at=row["created_at"],

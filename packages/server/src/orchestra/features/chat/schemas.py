@@ -42,7 +42,10 @@ class ConversationView(View):
 
 
 class MessageView(View):
-    """While `state` is `streaming`, `content` is the text so far; its feed goes on at `cursor`."""
+    """While `state` is `streaming`, `content` is the text so far; its feed goes on at `cursor`.
+
+    `finish_reason` is why the model ended, if its agent said so: `length` when it had no more room.
+    """
 
     id: uuid.UUID
     conversation_id: uuid.UUID
@@ -52,6 +55,7 @@ class MessageView(View):
     state: str
     error: dict[str, Any] | None
     usage: dict[str, Any] | None
+    finish_reason: str | None
     model: str | None
     created_at: datetime
     edited_at: datetime | None
@@ -88,6 +92,7 @@ def message_view(message: Message) -> MessageView:
         state=message.state,
         error=message.error,
         usage=message.usage,
+        finish_reason=message.finish_reason,
         model=message.model,
         created_at=message.created_at,
         edited_at=message.edited_at,

@@ -38,7 +38,10 @@ class Conversation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """`cursor` is where to go on in the task's feed while the answer is being written."""
+    """`cursor` is where to go on in the task's feed while the answer is being written.
+
+    `finish_reason` is the model's word for why it ended, such as `stop` or `length`.
+    """
 
     id: MessageId
     conversation_id: ConversationId
@@ -53,6 +56,7 @@ class Message:
     place: int
     created_at: datetime
     edited_at: datetime | None
+    finish_reason: str | None = None
     cursor: str | None = None
 
 

@@ -8,6 +8,7 @@ import { wordsFor } from "@ai-orchestra/ui/problem-text.ts";
 import { Trans, useLingui } from "@lingui/react/macro";
 import { memo } from "react";
 import { CopyButton } from "@ai-orchestra/ui/copy-button";
+import { CutNote } from "./cut-note.tsx";
 import { LazyMarkdown } from "./lazy-markdown.tsx";
 import { SpokenAnswer } from "./spoken-answer.tsx";
 import { Thinking } from "./thinking.tsx";
@@ -40,6 +41,7 @@ export const AnswerMessage = memo(function AnswerMessage({ message, isLast, onRe
             <Trans>You stopped this answer.</Trans>
           </p>
         ) : null}
+        {answer.state === "complete" ? <CutNote reason={answer.finishReason} /> : null}
         {growing ? (
           <div className="h-11" />
         ) : (

@@ -4,7 +4,7 @@ import { appended, cutFrom, flatten, patched } from "./message-pages.ts";
 import type { MessagePages } from "./queries.ts";
 
 const message = (id: string): Message => ({
-  id, conversation_id: "c", role: "user", content: id, task_id: null, state: "complete", error: null, usage: null, model: null,
+  id, conversation_id: "c", role: "user", content: id, task_id: null, state: "complete", error: null, usage: null, finish_reason: null, model: null,
   created_at: "2026-01-01T00:00:00Z", edited_at: null, cursor: null,
 });
 const ids = (pages: MessagePages | undefined) => flatten(pages).map(({ id }) => id);

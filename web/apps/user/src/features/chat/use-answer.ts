@@ -17,6 +17,7 @@ export interface Answer {
   phase: TaskState | undefined;
   error: Message["error"];
   usage: Message["usage"];
+  finishReason: string | null;
 }
 
 const NEVER = () => () => undefined;
@@ -41,13 +42,17 @@ export function useAnswer(message: Message): Answer {
     void client.invalidateQueries({ queryKey: ["conversations"] });
   }, [client, message.conversation_id, message.id, progress]);
 
-  if (!progress) return { content: message.content, state: message.state, phase: undefined, error: message.error, usage: message.usage };
+  if (!progress) {
+    const { content, state, error, usage } = message;
+    return { content, state, phase: undefined, error, usage, finishReason: message.finish_reason };
+  }
   return {
     content: progress.text,
     state: stateOf(progress.state),
     phase: progress.state,
     error: progress.error ?? null,
     usage: progress.usage ?? null,
+    finishReason: progress.finishReason ?? null,
   };
 }
 
@@ -57,6 +62,7 @@ function ended(progress: TaskProgress): Partial<Message> {
     state: stateOf(progress.state),
     error: progress.error ?? null,
     usage: progress.usage ?? null,
+    finish_reason: progress.finishReason ?? null,
   };
 }
 

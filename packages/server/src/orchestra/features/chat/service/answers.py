@@ -20,6 +20,8 @@ STATES = {
     TaskState.FAILED: MessageState.FAILED,
     TaskState.CANCELLED: MessageState.STOPPED,
 }
+NO_FACTS = {"usage": None, "finish_reason": None}
+LONGEST_REASON = 40  # characters; an agent may say anything
 
 
 async def with_tasks(tx: Transaction, messages: Sequence[Message]) -> list[Message]:
@@ -81,7 +83,7 @@ def _shown(message: Message, known: dict[Any, TaskSnapshot]) -> Message:
 def _end_of(snapshot: TaskSnapshot | None) -> dict[str, Any]:
     if snapshot is None:
         error = {"code": "task_lost", "message": "The task of this answer does not exist any more."}
-        return {"state": MessageState.FAILED, "content": "", "error": error, "usage": None}
+        return {"state": MessageState.FAILED, "content": "", "error": error} | NO_FACTS
     task = snapshot.task
     result = _result(task.result)
     usage = task.usage or result.get("usage")
@@ -90,7 +92,15 @@ def _end_of(snapshot: TaskSnapshot | None) -> dict[str, Any]:
         "content": without_nul(_text(snapshot, result)),
         "error": msgspec.to_builtins(task.error) if task.error else None,
         "usage": usage if isinstance(usage, dict) else None,
+        "finish_reason": _finish_reason(result),
     }
+
+
+def _finish_reason(result: dict[str, Any]) -> str | None:
+    reason = result.get("finish_reason")
+    if not isinstance(reason, str) or not 0 < len(reason) <= LONGEST_REASON:
+        return None
+    return without_nul(reason)
 
 
 def _result(value: Any) -> dict[str, Any]:
