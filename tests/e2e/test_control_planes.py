@@ -121,7 +121,8 @@ def _submit(product: Product, key: str) -> str:
     with product.client() as client:
         made = client.post(
             "/api/tasks",
-            json={"capability": "hold", "input": key},
+            # With keys, so that half of them go from one control plane to the other.
+            json={"capability": "hold", "input": key, "affinity_key": key},
             headers={"idempotency-key": key},
         )
     return str(made.raise_for_status().json()["id"])

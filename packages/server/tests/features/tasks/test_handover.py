@@ -176,6 +176,7 @@ async def test_only_the_keys_of_a_drained_agent_move(world: Any, fleet: Fleet) -
     during = await fleet.homes()
     assert not of(during, "c")
     assert of(before, "a", "b", "d").items() <= during.items()
+    await fleet.known(one, second[1])  # what is written late does not come after the next
     drained.draining = False
     await fleet.known(one, *second)
     assert await fleet.homes() == before
@@ -209,6 +210,29 @@ async def test_what_was_handed_over_goes_on_when_both_lose_their_streams(
         for run in runs:
             await agent.say(run, agent.result(1))
     await fleet.done(tasks)
+
+
+async def test_nothing_is_lost_when_a_control_plane_dies_while_tasks_change_hands(
+    world: Any, fleet: Fleet
+) -> None:
+    await world.worker(lease_seconds=3.0)
+    one, two = await world.plane(lease_seconds=3.0), await world.plane(lease_seconds=3.0)
+    first, second = await fleet.join(one, "a", "b"), await fleet.join(two, "c", "d")
+    await fleet.known(one, *second)
+    await fleet.known(two, *first)
+    tasks = [
+        await world.submit("echo", key, affinity_key=key, max_attempts=5)
+        for number in range(5)
+        for key in (f"{number}-{key}" for key in KEYS)
+    ]
+    killing = world.guard.spawn("kill", two.kill())  # in the midst of it
+    tasks += [await world.submit("echo", key, affinity_key=key) for key in KEYS]
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        await killing
+    await fleet.leave(*second)
+    for task in tasks:
+        await world.state(task.id, "succeeded", seconds=PATIENCE_SECONDS)
+    await fleet.idle(one)
 
 
 async def test_a_home_that_is_full_passes_its_keys_on(world: Any, fleet: Fleet) -> None:
