@@ -15,7 +15,7 @@ from orchestra.features.tasks.service.dispatch import handover, rooms
 from orchestra.features.tasks.service.dispatch.handover import SUBJECT, Offer
 from orchestra.features.tasks.types import QueueName, TaskId
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
 KEYS = [f"conversation-{number}" for number in range(24)]
 PATIENCE_SECONDS = 30.0
 
