@@ -10,10 +10,13 @@ interface Problem {
   fields?: readonly { message: string }[];
 }
 
-let knownWords: Readonly<Record<string, MessageDescriptor>> = {};
+/** An app's words for the codes of its business. */
+export type ProblemWords = Readonly<Record<string, MessageDescriptor>>;
+
+let knownWords: ProblemWords = {};
 
 /** An app brings the words for the codes of its business, once, at its start. */
-export function learnProblemWords(words: Readonly<Record<string, MessageDescriptor>>): void {
+export function learnProblemWords(words: ProblemWords): void {
   knownWords = words;
 }
 
