@@ -43,8 +43,9 @@ from bench.systems import System
 RESULTS = Path(__file__).with_name("RESULTS.md")
 BESIDE_PEERS = ("dispatch", "throughput")
 ALONE = ("first_token", "idle", "feeds")
-FLEET = ("recovery", "overload", "balancing", "agents", "fleet_load")
-NAMES = (*BESIDE_PEERS, *ALONE, *FLEET)
+FLEET = ("recovery", "overload", "balancing", "agents")
+LOADED_FLEET = ("fleet_load",)
+NAMES = (*BESIDE_PEERS, *ALONE, *FLEET, *LOADED_FLEET)
 
 Benchmarks = Mapping[str, Callable[[], Section]]
 
@@ -90,6 +91,10 @@ def _run(directory: Path, chosen: Sequence[str], *, rounds: int, smoke: bool) ->
         # Ten thousand agents and a backlog would be the others' load, so they have their own.
         with _started(directory / "two", ORCHESTRA_HEARTBEAT_SECONDS="5") as product:
             sections += _each(chosen, _fleet(product, directory, rounds=rounds, smoke=smoke))
+    if set(chosen) & set(LOADED_FLEET):
+        settings = {"ORCHESTRA_HEARTBEAT_SECONDS": "5", "cores": programs.BOTH_CORES}
+        with _started(directory / "three", **settings) as product:
+            sections += _each(chosen, _loaded_fleet(product, directory, smoke=smoke))
     return sections
 
 
@@ -115,9 +120,14 @@ def _fleet(product: Product, directory: Path, *, rounds: int, smoke: bool) -> Be
             balancing.measure(product, directory, tasks=40 if smoke else 600)
         ),
         "agents": lambda: report_fleet.agents(agents.measure(product, directory, count=count)),
-        # Last: it leaves a backlog.
+    }
+
+
+def _loaded_fleet(product: Product, directory: Path, *, smoke: bool) -> Benchmarks:
+    count, seconds = (200, 10) if smoke else (10_000, 60)
+    return {
         "fleet_load": lambda: report_fleet.fleet_load(
-            fleet_load.measure(product, directory, count=count, seconds=10 if smoke else 60)
+            fleet_load.measure(product, directory, count=count, seconds=seconds)
         ),
     }
 

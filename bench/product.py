@@ -24,8 +24,11 @@ SETTINGS = {"ORCHESTRA_FEED_MAX_PER_CALLER": "20000", "ORCHESTRA_LOG_LEVEL": "wa
 class Product:
     """One instance in a temporary directory; `start` and `stop` may be repeated."""
 
-    def __init__(self, directory: Path, **settings: str) -> None:
+    def __init__(
+        self, directory: Path, *, cores: str = str(programs.SYSTEM_CORE), **settings: str
+    ) -> None:
         self.directory = directory
+        self._cores = cores
         self._settings = {**SETTINGS, **settings}
         self.data = directory / "data"
         self.url = f"http://127.0.0.1:{programs.free_port()}"
@@ -40,7 +43,9 @@ class Product:
         log.unlink(missing_ok=True)
         began = time.monotonic()
         command = [str(programs.BIN / "orchestra"), "up", "--json", "--data-dir", str(self.data)]
-        self._supervisor = programs.start([*command, *ports], log=log, environment=self._settings)
+        self._supervisor = programs.start(
+            [*command, *ports], log=log, environment=self._settings, cores=self._cores
+        )
         self._supervisor.wait_until(lambda: _says_ready(log), seconds=START_SECONDS)
         return time.monotonic() - began
 

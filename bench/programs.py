@@ -15,6 +15,8 @@ BIN = ROOT / ".venv" / "bin"
 # One core for the system under test, one for the load: what we measure does not starve what
 # measures it.
 SYSTEM_CORE, LOAD_CORE = 0, 1
+# Where the issue names a machine, the system has all of it, and shares one core with the load.
+BOTH_CORES = f"{SYSTEM_CORE},{LOAD_CORE}"
 STOP_SECONDS = 30.0
 
 
@@ -58,12 +60,16 @@ class Program:
 
 
 def start(
-    argv: Sequence[str], *, log: Path, environment: Mapping[str, str] | None = None
+    argv: Sequence[str],
+    *,
+    log: Path,
+    environment: Mapping[str, str] | None = None,
+    cores: str = str(SYSTEM_CORE),
 ) -> Program:
     """Starts a program of the system under test, pinned to its core."""
     with log.open("ab") as output:
         process = subprocess.Popen(
-            ["taskset", "-c", str(SYSTEM_CORE), *argv],
+            ["taskset", "-c", cores, *argv],
             cwd=ROOT,
             env={**_clean_environment(), **(environment or {})},
             stdin=subprocess.DEVNULL,
