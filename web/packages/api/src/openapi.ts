@@ -646,6 +646,8 @@ export interface paths {
         /**
          * ReplayDeadLetters
          * @description Submits them again as new tasks, each once.
+         *
+         *     Of several, those that cannot be submitted now are `refused`, each with its reason; try again.
          */
         post: operations["replay_dead_letters"];
         delete?: never;
@@ -2126,6 +2128,7 @@ export interface components {
             error: {
                 [key: string]: unknown;
             } | null;
+            finish_reason: string | null;
             /** Format: uuid */
             id: string;
             model: string | null;
@@ -2446,6 +2449,12 @@ export interface components {
             running: number;
             waiting: number;
         };
+        /** RefusedItem */
+        RefusedItem: {
+            error: components["schemas"]["ErrorView"];
+            /** Format: uuid */
+            task_id: string;
+        };
         /** ReplayRequest */
         ReplayRequest: {
             fingerprint?: string | null;
@@ -2455,6 +2464,7 @@ export interface components {
         /** ReplayView */
         ReplayView: {
             items: components["schemas"]["ReplayedItem"][];
+            refused: components["schemas"]["RefusedItem"][];
             remaining: number;
         };
         /** ReplayedItem */
