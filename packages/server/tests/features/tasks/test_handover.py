@@ -213,8 +213,9 @@ async def test_what_was_handed_over_goes_on_when_both_lose_their_streams(
 
 
 async def test_nothing_is_lost_when_a_control_plane_dies_while_tasks_change_hands(
-    world: Any, fleet: Fleet
+    world: Any, fleet: Fleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(handover, "ANSWER_SECONDS", 0.5)  # the dead do not answer
     await world.worker(lease_seconds=3.0)
     one, two = await world.plane(lease_seconds=3.0), await world.plane(lease_seconds=3.0)
     first, second = await fleet.join(one, "a", "b"), await fleet.join(two, "c", "d")
