@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 from orchestra.features.tasks import NewTask, Priority
+from orchestra.features.tasks.service.orchestration import steps
 from orchestra.features.tasks.service.streams import assignment
 from orchestra.features.tasks.service.streams import plane as streams_plane
+from orchestra.foundation.errors import Unavailable
 from orchestra_protocol import agent_pb2 as pb
 from orchestra_sdk import Agent
 
@@ -201,3 +203,30 @@ async def test_a_task_that_cannot_be_sent_harms_none_that_was_claimed_with_it(
     assert {message.task_id for message in given} == {str(task.id) for task in tasks}
     attempts = {message.task_id: agent.assignment(message).attempt for message in given}
     assert {task for task, attempt in attempts.items() if attempt == 2} == set(broken)
+
+
+@pytest.mark.parametrize("key", [None, "conversation"])
+async def test_slots_are_free_again_when_the_database_leaves_after_a_claim(
+    world: Any, wire: Any, monkeypatch: pytest.MonkeyPatch, key: str | None
+) -> None:
+    await world.worker(lease_seconds=1.0)
+    plane = await world.plane(lease_seconds=1.0)
+    read, failures = steps.of_claims, list[str]()
+
+    async def fail_once(*arguments: Any) -> Any:
+        if not failures:
+            failures.append("once")
+            raise Unavailable("The database is away.")
+        return await read(*arguments)
+
+    monkeypatch.setattr(steps, "of_claims", fail_once)
+    async with wire(plane, slots=1) as agent:
+        await agent.connect()
+        task = await world.submit("echo", 1, affinity_key=key)
+        given = await agent.assigned(seconds=20)
+        assert given.task_id == str(task.id)
+        await agent.say(given, agent.result(1))
+        await world.state(task.id, "succeeded")
+        (connected,) = list(plane.it.plane.registry)
+        assert connected.in_use == 0
+    assert failures

@@ -6,7 +6,7 @@ once a second by a look into the database, which finds what all the others have 
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import structlog
 from prometheus_client import Histogram
@@ -98,7 +98,6 @@ class Dispatcher:
             balancer=self._balancer,
             peers=peers,
             choose=self._choose_homes,
-            move=self._move,
             give=self._give,
             lease_seconds=settings.lease_seconds,
         )
@@ -248,12 +247,31 @@ class Dispatcher:
     ) -> None:
         if any(self._key_of(claim) for claim in claims):
             claims = await self._handover.send_home(group.owner, claims, agents)
-            claims = await self._move(claims, self._choose_homes(group.owner, claims, agents))
-        if claims:
-            await self._give(claims, agents)
+            moved = self._choose_homes(group.owner, claims, agents)
+            await self._give(claims, agents, moved)
+        else:
+            await self._give(claims, agents, {})
 
-    async def _give(self, claims: list[Claim], agents: dict[uuid.UUID, ConnectedAgent]) -> None:
-        await self._prepare(claims)
+    async def _give(
+        self,
+        claims: list[Claim],
+        agents: dict[uuid.UUID, ConnectedAgent],
+        moved: Mapping[int, ConnectedAgent],
+    ) -> None:
+        """Sends claims to their agents, those of the places in `moved` to others than they have.
+
+        When that fails their slots are free again; their leases run out, as nobody has them.
+        """
+        if not claims:
+            return
+        holders = [moved.get(at) or agents[claim.agent_id] for at, claim in enumerate(claims)]
+        try:
+            claims = await self._move(claims, moved)
+            await self._prepare(claims)
+        except BaseException:
+            for agent in holders:
+                self._handover.rooms.free(agent)
+            raise
         for claim in claims:
             if claim.attempt == 1:
                 WAITED.observe(claim.waited_seconds)
@@ -288,7 +306,7 @@ class Dispatcher:
                 moved[place] = wanted
         return moved
 
-    async def _move(self, claims: list[Claim], moved: dict[int, ConnectedAgent]) -> list[Claim]:
+    async def _move(self, claims: list[Claim], moved: Mapping[int, ConnectedAgent]) -> list[Claim]:
         """Gives tasks to other agents here, under the same leases."""
         if not moved:
             return claims

@@ -74,14 +74,13 @@ class _Parcel:
 Agents = dict[uuid.UUID, ConnectedAgent]
 Moves = dict[int, ConnectedAgent]
 Choose = Callable[[Owner, list[Claim], Agents], Moves]
-Move = Callable[[list[Claim], Moves], Awaitable[list[Claim]]]
-Give = Callable[[list[Claim], Agents], Awaitable[None]]
+Give = Callable[[list[Claim], Agents, Moves], Awaitable[None]]
 
 
 class Handover:
     """One for each dispatcher.
 
-    `choose` and `move` bring tasks that stay to the best agent here, `give` sends them to it.
+    `choose` finds the best agents here for tasks that stay, `give` sends tasks to their agents.
     """
 
     def __init__(
@@ -93,13 +92,12 @@ class Handover:
         balancer: Balancer,
         peers: Peers,
         choose: Choose,
-        move: Move,
         give: Give,
         lease_seconds: float,
     ) -> None:
         self._registry, self._database, self._bus = registry, database, bus
         self._balancer, self._peers = balancer, peers
-        self._choose, self._move, self._give = choose, move, give
+        self._choose, self._give = choose, give
         self._lease_seconds = lease_seconds
         self.rooms = Rooms(registry)
         self._guard, self._answering = Guard(), Guard()
@@ -168,7 +166,7 @@ class Handover:
         claims = [parcel.claim for parcel in (*staying, *parcels)]
         if claims:
             moves = await self.rooms.at_rest(partial(self._choose, owner, claims, agents))
-            await self._give(await self._move(claims, moves), agents)
+            await self._give(claims, agents, moves)
 
     def _next(self, owner: Owner, parcels: Sequence[_Parcel], agents: Agents) -> list[_Parcel]:
         """Those of which another agent elsewhere is to be asked, and nobody has been silent."""
@@ -254,7 +252,7 @@ class Handover:
         except (OSError, nats.errors.Error) as error:
             log.info("who offered tasks finds out later", error=str(error))
         if claims:
-            await self._give(claims, agents)
+            await self._give(claims, agents, {})
 
     async def _reserve(
         self, wishes: list[tuple[Offer, ConnectedAgent]]
