@@ -5,7 +5,7 @@ each of its turns, though it then handles all events there are. A socket pair ho
 When they are full the thread waits, and from then on gRPC brings one event in each turn of the
 loop: with ten thousand agents the results of tasks came half a minute late, while the processor had
 time. A byte that finds no room is not needed, as those before it wake the loop: so writing must
-not wait.
+not wait (docs/decisions/0014).
 """
 
 import socket
