@@ -62,6 +62,7 @@ class Evidence:
     tasks: list[TaskRow] = field(default_factory=list[TaskRow])
     attempts: list[AttemptRow] = field(default_factory=list[AttemptRow])
     broken: list[Window] = field(default_factory=list[Window])
+    fleet: int = 0  # agents that came while the memory was watched
 
 
 def collect(directory: Path, database_url: str, queue: str, broken: list[Window]) -> Evidence:

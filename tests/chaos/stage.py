@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 
@@ -35,11 +35,12 @@ END_SECONDS = 90.0
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How much load a run has."""
+    """How much load a run has. `fleet`: how many more agents come, and stay, while it runs."""
 
     submits: int = 150
     rate: float = 20.0  # submits a second
     agents: int = 3
+    fleet: int = 0
 
 
 class Stage:
@@ -118,7 +119,8 @@ class Stage:
         for agent in self.agents:
             agent.end()
         try:
-            return evidence.collect(self.directory, self.database_url, self.queue, self.broken)
+            found = evidence.collect(self.directory, self.database_url, self.queue, self.broken)
+            return replace(found, fleet=self.size.fleet)
         finally:
             for journal in self._journals.values():
                 journal.close()

@@ -83,6 +83,14 @@ def memory(at: int, megabytes: int) -> Memory:
     return Memory(at=float(at), name="api", pid=7, resident=megabytes * 2**20)
 
 
+def fleet(megabytes: int) -> list[Memory]:
+    """A control plane to which agents come one after the other that take so much in a second."""
+    return [
+        msgspec.structs.replace(memory(at, 100 + megabytes * at), name="control-plane")
+        for at in range(20)
+    ]
+
+
 def replaced(**changes: Any) -> Change:
     """The good run with one kind of evidence replaced."""
 
@@ -158,6 +166,7 @@ PLANTED: list[tuple[str, str, Change]] = [
     ("I5", "are not any more", added(samples=sample(2, 3, succeeded=1, running=2))),
     ("I5", "in state lost", added(samples=sample(2, 3, succeeded=2, lost=1))),
     ("I6", "grew from", replaced(memory=[memory(at, 100 + 20 * at) for at in range(20)])),
+    ("I6", "grew from", replaced(memory=fleet(100), fleet=1_000)),
     ("I7", "1 of 4 requests failed", added(tries=answered(3, status=500, task_id=""))),
     ("I7", "without Retry-After", added(tries=answered(3, status=503, task_id=""))),
 ]  # fmt: skip
@@ -171,6 +180,8 @@ def test_a_planted_violation_is_found(invariant: str, words: str, plant: Change)
 
 EXCUSED: list[Change] = [
     family,
+    # Agents that come take memory.
+    replaced(memory=fleet(20), fleet=4_000),
     # An announced gap, and a snapshot, stand for what a reader has missed.
     replaced(
         seen=[

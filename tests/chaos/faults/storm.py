@@ -24,6 +24,7 @@ def _storms(stage: Stage) -> None:
     """Each begins when all are attached again; beside them the ordinary work goes on."""
     with _fleet(stage) as attached:
         stage.wait(lambda: _times(attached) >= 1, "the fleet is attached", seconds=ATTACH_SECONDS)
+        stage.wait_for_load(0.1, 0.2)
         for number in range(STORMS):
             cause = stage.random.choice(CAUSES)
             before = _times(attached)
@@ -65,6 +66,6 @@ FAULTS = (
         about="4,000 agents more lose their connections at once, five times",
         run=_storms,
         own_product=True,
-        size=Size(submits=1_500, rate=6.0),
+        size=Size(submits=1_500, rate=6.0, fleet=AGENTS),
     ),
 )
