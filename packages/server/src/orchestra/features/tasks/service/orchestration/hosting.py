@@ -160,6 +160,8 @@ async def start_children(
 
 async def wait_for_room(database: Database, room: Room, *, limit: int) -> list[TaskId]:
     """Tasks of which some children could not be started, and perhaps can be now."""
+    if not await waiting.for_room(database, full=[], limit=1):
+        return []  # nearly always; counting costs more
     await room.look()
     full = room.full()
     return [] if full is None else await waiting.for_room(database, full=full, limit=limit)
