@@ -103,7 +103,7 @@ class FleetAgent:
     def attach(self) -> None:
         """Its turn: connects if it has to, registers if it never has, and says hello."""
         self._is_attaching = True
-        self._later(ATTACH_SECONDS, self._again)
+        self._later(ATTACH_SECONDS, self._too_late)
         if self._connection is None:
             # The loop holds only weak references; the connection refers to this agent.
             _connecting.add(task := asyncio.get_running_loop().create_task(self._connect()))
@@ -117,13 +117,24 @@ class FleetAgent:
         host, _, port = self._fleet.address.rpartition(":")
         connection = Connection(self._fleet.metadata, self._lost)
         try:
-            await asyncio.get_running_loop().create_connection(lambda: connection, host, int(port))
+            async with asyncio.timeout(ATTACH_SECONDS):
+                loop = asyncio.get_running_loop()
+                await loop.create_connection(lambda: connection, host, int(port))
         except OSError:
             self._again()
             return
-        self._connection = connection
-        if self._is_attaching:
-            self.attach()
+        # One that was lost before this task went on has told so already, and tells no more.
+        if connection.is_open:
+            self._connection = connection
+            if self._is_attaching:
+                self.attach()
+
+    def _too_late(self) -> None:
+        """Begins anew with another connection: this one may be the reason."""
+        if self._connection is None:
+            self._again()
+        else:
+            self._connection.abort()
 
     def _lost(self) -> None:
         self._connection = None

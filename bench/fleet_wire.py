@@ -84,9 +84,18 @@ class Connection(asyncio.Protocol):
         self._end_all()
         self._on_lost()
 
+    @property
+    def is_open(self) -> bool:
+        return self._transport is not None
+
     def close(self) -> None:
         if self._transport is not None:
             self._transport.close()
+
+    def abort(self) -> None:
+        """Drops it without waiting for what is not written; `on_lost` follows."""
+        if self._transport is not None:
+            self._transport.abort()
 
     def call(self, path: bytes, *, on_message: OnMessage, on_end: OnEnd) -> Call:
         """Begins a call; `path` is an encoded header, see `literal`."""
