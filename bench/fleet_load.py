@@ -22,7 +22,7 @@ from bench.statistic import percentile
 
 OFFERED_PER_SECOND = 2_000
 CRITICAL_PER_SECOND = 10.0
-BATCH = 100
+BATCH = 40
 SUBMITTERS = 4
 SETTLE_SECONDS = 10.0
 PATIENCE_SECONDS = 120.0
@@ -137,7 +137,12 @@ class _Pressure:
 
     @contextmanager
     def running(self) -> Generator["_Pressure"]:
-        threads = [threading.Thread(target=self._submit, daemon=True) for _ in range(SUBMITTERS)]
+        threads = [
+            threading.Thread(
+                target=self._submit, args=[number * BATCH / OFFERED_PER_SECOND], daemon=True
+            )
+            for number in range(SUBMITTERS)
+        ]
         for thread in threads:
             thread.start()
         try:
@@ -147,9 +152,12 @@ class _Pressure:
             for thread in threads:
                 thread.join(PATIENCE_SECONDS)
 
-    def _submit(self) -> None:
-        """One that falls behind goes on at its own pace: what is offered is what it could send."""
-        api, due = self.product.api(), time.monotonic()
+    def _submit(self, later: float) -> None:
+        """One that falls behind goes on at its own pace: what is offered is what it could send.
+
+        Each begins some seconds `later`, so that the rate is even.
+        """
+        api, due = self.product.api(), time.monotonic() + later
         while not self._stopped.wait(max(0.0, due - time.monotonic())):
             tasks = [_task(time.monotonic_ns())] * BATCH
             try:

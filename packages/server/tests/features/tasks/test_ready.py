@@ -4,7 +4,7 @@ import uuid
 
 from agent_records import agent_record
 from orchestra.features.agents import ConnectedAgent, Registry
-from orchestra.features.tasks.service.dispatch.ready import WINDOW, Ready
+from orchestra.features.tasks.service.dispatch.ready import REFRESHED_AT_ONCE, WINDOW, Ready
 
 OWNER, OTHER = uuid.UUID(int=1), uuid.UUID(int=2)
 
@@ -57,6 +57,27 @@ def test_what_nobody_has_said_is_found_by_looking_at_all() -> None:
     assert list(ready.windows("echo", None)) == [[agent]]
 
 
+def test_a_large_fleet_is_looked_at_again_bit_by_bit_and_without_those_that_have_gone() -> None:
+    registry = Registry(heartbeat_seconds=2.0)
+    ready = Ready(registry)
+    agents = [agent_at(registry, number) for number in range(2 * REFRESHED_AT_ONCE + 1)]
+    ready.refresh("echo")
+    registry.disconnect(agents[-1])
+    seen = [_found(ready)]
+    for _ in range(2):
+        ready.refresh("echo")
+        seen.append(_found(ready))
+    assert seen == [REFRESHED_AT_ONCE, 2 * REFRESHED_AT_ONCE, 2 * REFRESHED_AT_ONCE]
+    for agent in agents:
+        agent.in_use = 1
+    assert _found(ready) == 0
+    for agent in agents:
+        agent.in_use = 0
+    for _ in range(2):  # from the beginning
+        ready.refresh("echo")
+    assert _found(ready) == 2 * REFRESHED_AT_ONCE
+
+
 def test_a_queue_whose_agents_are_all_busy_is_known_as_theirs() -> None:
     registry = Registry(heartbeat_seconds=2.0)
     ready = Ready(registry)
@@ -84,3 +105,7 @@ def test_an_agent_that_has_connected_again_stays_when_the_former_one_goes() -> N
     ready.add(present)
     ready.forget(former)
     assert list(ready.windows("echo", None)) == [[present]]
+
+
+def _found(ready: Ready) -> int:
+    return sum(len(window) for window in ready.windows("echo", None))

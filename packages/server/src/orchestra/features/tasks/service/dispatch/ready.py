@@ -12,11 +12,10 @@ from itertools import islice
 
 from orchestra.features.agents import AgentId, ConnectedAgent, Registry
 from orchestra.features.tasks.repository.claiming import MAX_CLAIM
-from orchestra.foundation import clock
 
 # So many with room are chosen among: the least busy of these is nearly as good as of all.
 WINDOW = 4 * MAX_CLAIM
-REFRESHES_PER_SECOND = 1_000
+REFRESHED_AT_ONCE = 1_000
 
 Owner = uuid.UUID | None
 
@@ -35,7 +34,7 @@ class Ready:
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
         self._lines: dict[str, dict[Owner, _Line]] = {}
-        self._fresh_until: dict[str, float] = {}
+        self._rounds: dict[str, Iterator[ConnectedAgent]] = {}
 
     def add(self, agent: ConnectedAgent) -> None:
         """The agent may have room that it did not have before."""
@@ -49,14 +48,14 @@ class Ready:
                 self._leave(name, owner, agent)
 
     def refresh(self, name: str) -> None:
-        """All that serve the queue are looked at again, unless they have been of late."""
-        now = clock.monotonic()
-        if now < self._fresh_until.get(name, 0.0):
-            return
-        agents = self._registry.serving(name)
-        self._fresh_until[name] = now + len(agents) / REFRESHES_PER_SECOND
-        for agent in agents:
-            self._put(name, agent)
+        """Some that serve the queue are looked at again: of a large fleet the next in turn."""
+        some = list(islice(self._rounds.get(name, iter(())), REFRESHED_AT_ONCE))
+        if not some:
+            self._rounds[name] = iter(self._registry.serving(name))
+            some = list(islice(self._rounds[name], REFRESHED_AT_ONCE))
+        for agent in some:
+            if not agent.gone:
+                self._put(name, agent)
 
     def owners(self, name: str) -> list[Owner]:
         """For whom agents of the queue work; None: for everybody."""
@@ -101,7 +100,7 @@ class Ready:
             del self._lines[name][owner]
             if not self._lines[name]:
                 del self._lines[name]
-                self._fresh_until.pop(name, None)
+                self._rounds.pop(name, None)
 
 
 def _owner_of(agent: ConnectedAgent) -> Owner:

@@ -16,7 +16,7 @@ from orchestra.features.tasks.repository import ending as repository
 from orchestra.features.tasks.repository import fairness, families
 from orchestra.features.tasks.repository.ending import RETURNED, SUSPENDED, Change, Locked
 from orchestra.features.tasks.service import references, retrying
-from orchestra.features.tasks.service.announcing import tell
+from orchestra.features.tasks.service.announcing import tell, tell_of_waiting
 from orchestra.features.tasks.service.ends import poison
 from orchestra.features.tasks.service.lifecycle import step
 from orchestra.features.tasks.types import (
@@ -301,8 +301,7 @@ async def _tell(bus: Bus, decided: Sequence[_Decided]) -> None:
             for item in ready
         )
     )
-    for queue in {item.task.queue for item in ready if item.task.queue != item.task.capability}:
-        await tell(bus, events.WAKE_SUBJECT, queue.encode())
+    await tell_of_waiting(bus, [item.task for item in ready])
     if any(item.life.is_over and item.task.wants_finish for item in decided):
         await tell(bus, events.FINISHED_SUBJECT, b"")
     for item in decided:

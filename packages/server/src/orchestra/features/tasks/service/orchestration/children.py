@@ -20,7 +20,7 @@ from orchestra.features.tasks.repository.ending import Locked
 from orchestra.features.tasks.repository.families import Adopted, Parent
 from orchestra.features.tasks.repository.submitting import PreparedTask
 from orchestra.features.tasks.service import references, values
-from orchestra.features.tasks.service.announcing import tell
+from orchestra.features.tasks.service.announcing import tell_of_waiting
 from orchestra.features.tasks.service.orchestration.steps import check_name
 from orchestra.features.tasks.service.submitting.validation import prepare
 from orchestra.features.tasks.types import (
@@ -131,9 +131,8 @@ async def _announce(bus: Bus, parent: Parent, prepared: Sequence[PreparedTask]) 
             task_id=ready.id, user_id=ready.user_id, capability=ready.capability
         )
         messages.extend(events.status(subject, life))
+    await tell_of_waiting(bus, prepared)
     await bus.publish_soon(*messages)
-    for queue in {ready.queue for ready in prepared if ready.queue != ready.capability}:
-        await tell(bus, events.WAKE_SUBJECT, queue.encode())
 
 
 def _permits(prepared: Sequence[PreparedTask]) -> list[Message]:

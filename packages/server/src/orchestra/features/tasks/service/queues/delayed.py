@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from orchestra.features.tasks import events
 from orchestra.features.tasks.repository import fairness, limits
 from orchestra.features.tasks.repository.fairness import InLine
-from orchestra.features.tasks.service.announcing import tell
+from orchestra.features.tasks.service.announcing import tell_of_waiting
 from orchestra.features.tasks.service.queues.limits import free_orphans
 from orchestra.foundation.database import Database
 from orchestra.foundation.messaging import Bus
@@ -58,5 +58,4 @@ async def announce_placed(bus: Bus, placed: Sequence[InLine]) -> None:
             for (queue, priority), task in first.items()
         )
     )
-    for queue in {task.queue for task in placed if task.queue != task.capability}:
-        await tell(bus, events.WAKE_SUBJECT, queue.encode())
+    await tell_of_waiting(bus, placed)

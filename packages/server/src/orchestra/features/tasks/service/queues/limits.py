@@ -9,7 +9,8 @@ from orchestra.features.tasks.errors import LimitNotFound, TooManyLimits
 from orchestra.features.tasks.repository import limited, queues
 from orchestra.features.tasks.repository import limits as repository
 from orchestra.features.tasks.repository.limits import MAX_LIMITS, Limit, LimitScope
-from orchestra.features.tasks.service.queues.queues import check_name, settle, wake
+from orchestra.features.tasks.service.announcing import wake
+from orchestra.features.tasks.service.queues.queues import check_name, settle
 from orchestra.foundation.auth import Actor
 from orchestra.foundation.database import Database, Transaction, without_nul
 from orchestra.foundation.errors import FieldError, InvalidInput

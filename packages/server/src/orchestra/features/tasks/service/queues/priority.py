@@ -8,7 +8,7 @@ from orchestra.features.tasks import events
 from orchestra.features.tasks.errors import NotAllowed
 from orchestra.features.tasks.repository import bulk, ending, fairness
 from orchestra.features.tasks.repository.ending import Locked
-from orchestra.features.tasks.service.queues.queues import wake
+from orchestra.features.tasks.service.announcing import wake
 from orchestra.features.tasks.service.reading.reading import visible
 from orchestra.features.tasks.types import Priority, Task, TaskId, TaskState
 from orchestra.foundation.auth import Actor
@@ -59,4 +59,4 @@ async def _announce(bus: Bus, waiting: Sequence[Locked], priority: Priority) -> 
             for queue, task in first.items()
         )
     )
-    await wake(bus, list(first))
+    await wake(bus, first)

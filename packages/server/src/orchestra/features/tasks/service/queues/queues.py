@@ -9,11 +9,10 @@ from typing import Any
 import structlog
 
 from orchestra.features import agents, audit
-from orchestra.features.tasks import events
 from orchestra.features.tasks.errors import QueueNotFound
 from orchestra.features.tasks.repository import queues as repository
 from orchestra.features.tasks.repository.queues import Queue, QueueCounts
-from orchestra.features.tasks.service.announcing import tell
+from orchestra.features.tasks.service.announcing import wake
 from orchestra.features.tasks.service.submitting.validation import is_capability
 from orchestra.features.tasks.types import QueueName
 from orchestra.foundation import clock
@@ -104,12 +103,6 @@ async def settle(database: Database, mark: str) -> None:
             log.warning("an old transaction is still open; a claim may come from before")
             return
         await asyncio.sleep(SETTLE_STEP_SECONDS)
-
-
-async def wake(bus: Bus, queues: Sequence[QueueName]) -> None:
-    """Lets every control plane look into the queues."""
-    for queue in dict.fromkeys(queues):
-        await tell(bus, events.WAKE_SUBJECT, queue.encode())
 
 
 async def check_name(tx: Transaction, actor: Actor, name: str) -> QueueName:

@@ -13,7 +13,7 @@ from orchestra.features.tasks.errors import IdempotencyConflict
 from orchestra.features.tasks.repository import submitting
 from orchestra.features.tasks.repository.submitting import PreparedTask
 from orchestra.features.tasks.service import references
-from orchestra.features.tasks.service.announcing import tell
+from orchestra.features.tasks.service.announcing import tell_of_waiting
 from orchestra.features.tasks.service.batching import Batcher
 from orchestra.features.tasks.service.submitting.room import Room
 from orchestra.features.tasks.service.submitting.validation import prepare
@@ -103,8 +103,8 @@ class Submitter:
             )
             for task in new
         )
+        await tell_of_waiting(self._bus, new)
         await self._bus.publish_soon(*permits(new), *told)
-        await wake_agents(self._bus, new)
 
 
 def permits(tasks: Sequence[Task]) -> list[Message]:
@@ -117,14 +117,6 @@ def permits(tasks: Sequence[Task]) -> list[Message]:
         )
         for (queue, priority), count in counts.items()
     ]
-
-
-async def wake_agents(bus: Bus, tasks: Sequence[Task]) -> None:
-    """Tells control planes of tasks for a single agent: its queue has no consumer of its own."""
-    for queue in {
-        task.queue for task in tasks if not task.capability or task.queue != task.capability
-    }:
-        await tell(bus, events.WAKE_SUBJECT, queue.encode())
 
 
 async def _write(
