@@ -74,10 +74,8 @@ class World:
         outbox = Outbox(self.bus, self.database)
         self.stack.push_async_callback(outbox.close)
         parts = (self.database, outbox, self.bus, settings)
-        self.guard.spawn("reconcile", forever("reconcile", jobs.reconcile(*parts)))
+        self.guard.spawn("time", forever("time", jobs.keep_time(*parts)))
         self.guard.spawn("permits", forever("permits", jobs.renew_permits(*parts)))
-        self.guard.spawn("due", forever("due", jobs.place_due(self.database, self.bus)))
-        self.guard.spawn("waiting", forever("waiting", jobs.wake_waiting(*parts[:3])))
         delivery = FinishDelivery(
             self.database, callbacks, follow=jobs.follow_ends(outbox, self.bus)
         )

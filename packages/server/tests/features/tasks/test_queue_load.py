@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from orchestra.features.events import Outbox
 from orchestra.features.tasks import NewTask, Priority
-from orchestra.features.tasks.repository import bulk, claiming, ending, fairness
+from orchestra.features.tasks.repository import bulk, claiming, ending, fairness, timing
 from orchestra.features.tasks.repository.claiming import Claim, Slot
 from orchestra.features.tasks.service.dispatch.limited import LimitedClaims
 from orchestra.features.tasks.service.ends.ending import Ending, end_all
@@ -218,4 +218,6 @@ async def test_a_hundred_thousand_delayed_tasks_cost_a_claim_nothing(world: Any)
     assert "Rows Removed by Filter" not in said
     async with world.database.transaction() as tx:
         assert await fairness.place_due(tx, limit=10) == []
-        assert 3500 < (await fairness.seconds_to_next(tx) or 0) <= 3600
+    times = await timing.look(world.database, margin_seconds=15, cancel_grace_seconds=30)
+    assert 3500 < (times.to_placing or 0) <= 3600
+    assert (times.is_overdue, times.to_waking) == (False, None)

@@ -12,9 +12,9 @@ from orchestra.features.tasks.repository import ending, reading
 from orchestra.features.tasks.service.ends.reconciling import Reconciler
 from orchestra.features.tasks.service.ends.retention import Retention
 from orchestra.features.tasks.service.orchestration import following
-from orchestra.features.tasks.service.orchestration.due import Due
 from orchestra.features.tasks.service.queues.delayed import Delayed
 from orchestra.features.tasks.service.reading.telling import Teller
+from orchestra.features.tasks.service.timekeeping import Timekeeper
 from orchestra.features.tasks.types import Task, TaskId
 from orchestra.foundation.database import AWAY, NOT_NOW, Database, Transaction
 from orchestra.foundation.messaging import Bus
@@ -22,7 +22,6 @@ from orchestra.foundation.settings import Settings
 
 log = structlog.get_logger(__name__)
 
-RECONCILE_SECONDS = 0.5
 PERMIT_SECONDS = 5.0
 DELIVER_SECONDS = 1.0
 DELIVER_BATCH = 100
@@ -35,14 +34,9 @@ OnTaskFinished = Callable[[Transaction, Task], Awaitable[None]]
 Follow = Callable[[Transaction, Sequence[TaskId]], Awaitable[None]]
 
 
-def reconcile(database: Database, outbox: Outbox, bus: Bus, settings: Settings) -> Step:
-    """Takes back what is overdue. Run by one worker at a time."""
-    reconciler = Reconciler(database, outbox, bus, settings)
-
-    async def step() -> float:
-        return 0.0 if await reconciler.overdue() else RECONCILE_SECONDS
-
-    return step
+def keep_time(database: Database, outbox: Outbox, bus: Bus, settings: Settings) -> Step:
+    """Does what is due or overdue. Run by one worker at a time."""
+    return Timekeeper(database, outbox, bus, settings).step
 
 
 def renew_permits(database: Database, outbox: Outbox, bus: Bus, settings: Settings) -> Step:
@@ -56,11 +50,6 @@ def renew_permits(database: Database, outbox: Outbox, bus: Bus, settings: Settin
     return step
 
 
-def place_due(database: Database, bus: Bus) -> Step:
-    """Brings delayed tasks into line when their time has come. Run by one worker at a time."""
-    return Delayed(database, bus).place_due
-
-
 def tidy_shares(database: Database, bus: Bus) -> Step:
     """Keeps fair shares true when waiting tasks are cancelled. Run by one worker at a time."""
     return Delayed(database, bus).tidy
@@ -69,12 +58,6 @@ def tidy_shares(database: Database, bus: Bus) -> Step:
 def tell_waiting(database: Database, bus: Bus) -> Step:
     """Says on the feeds why tasks wait. Run by one worker at a time."""
     return Teller(database, bus).step
-
-
-def wake_waiting(database: Database, outbox: Outbox, bus: Bus) -> Step:
-    """Timers and questions whose time is over. Run by one worker at a time."""
-    due = Due(database, outbox, bus)
-    return due.step
 
 
 def follow_ends(outbox: Outbox, bus: Bus) -> Follow:

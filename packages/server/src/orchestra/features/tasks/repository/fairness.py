@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from orchestra.features.tasks.types import Priority, QueueName, TaskId
-from orchestra.foundation.database import Database, Row, Transaction
+from orchestra.foundation.database import Row, Transaction
 
 # Tasks in `back` (id, queue, priority, user_id, is_return, turn) get their places. The same rule as
 # at the submit; a line of its own for what was begun already.
@@ -111,17 +111,6 @@ async def place_due(tx: Transaction, *, limit: int) -> list[InLine]:
         limit,
     )
     return [_to_in_line(row) for row in rows]
-
-
-async def seconds_to_next(database: Database) -> float | None:
-    """Until the next delayed task is due, at most 0 when one is; None when there is none."""
-    rows = await database.fetch(
-        """
-        SELECT extract(epoch FROM run_after - now())::float8 FROM tasks
-        WHERE state = 'queued' AND run_after IS NOT NULL ORDER BY run_after LIMIT 1
-        """
-    )
-    return rows[0][0] if rows else None
 
 
 async def forget_served(tx: Transaction, *, limit: int) -> int:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from orchestra.features.tasks.types import TaskId
-from orchestra.foundation.database import Database, Transaction, without_nul
+from orchestra.foundation.database import Transaction, without_nul
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,27 +157,12 @@ async def save_texts(tx: Transaction, texts: Sequence[TextSoFar]) -> None:
 
 
 # Of tasks that an agent holds; $1 and $2 are the margin and the time to stop, in seconds.
-_RUN_IS_OVERDUE = """
+RUN_IS_OVERDUE = """
     state IN ('running', 'cancelling') AND lease_expires_at IS NOT NULL AND (
         lease_expires_at < now() OR run_deadline < now()
         OR last_progress_at + make_interval(secs => progress_timeout_seconds + $1) < now()
         OR (state = 'cancelling' AND cancel_requested_at + make_interval(secs => $2) < now())
     )"""
-_ANYTHING_OVERDUE = f"""
-SELECT EXISTS (SELECT FROM tasks WHERE {_RUN_IS_OVERDUE})
-    OR EXISTS (SELECT FROM tasks WHERE state = 'queued' AND queue_deadline < now())
-    OR EXISTS (
-        SELECT FROM tasks WHERE deadline < now() AND finished_at IS NULL AND state <> 'cancelling'
-    )
-"""
-
-
-async def is_anything_overdue(
-    database: Database, *, margin_seconds: float, cancel_grace_seconds: float
-) -> bool:
-    """Whether a look with locks would find something: nearly always not, and this costs less."""
-    rows = await database.fetch(_ANYTHING_OVERDUE, margin_seconds, cancel_grace_seconds)
-    return bool(rows[0][0])
 
 
 async def overdue_runs(
@@ -197,7 +182,7 @@ async def overdue_runs(
             WHEN run_deadline < now() THEN 'run_timeout'
             WHEN state = 'cancelling' THEN 'cancel_unanswered'
             ELSE 'progress_timeout' END AS cause
-        FROM tasks WHERE {_RUN_IS_OVERDUE}
+        FROM tasks WHERE {RUN_IS_OVERDUE}
         ORDER BY id LIMIT $3 FOR UPDATE SKIP LOCKED
         """,
         margin_seconds,

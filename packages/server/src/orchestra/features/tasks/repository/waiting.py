@@ -104,20 +104,6 @@ async def due(tx: Transaction, *, limit: int) -> list[TaskId]:
     return [TaskId(row["id"]) for row in rows]
 
 
-async def seconds_until_next(database: Database) -> float | None:
-    """How long until the time of the next timer or question comes, if one has a time."""
-    rows = await database.fetch(
-        """
-        SELECT extract(epoch FROM least(
-            (SELECT min(wait_until) FROM tasks
-             WHERE state = 'waiting' AND wait_until IS NOT NULL),
-            (SELECT min(expires_at) FROM approvals WHERE state = 'open')
-        ) - now())::float8
-        """
-    )
-    return rows[0][0]
-
-
 async def was_suspended(tx: Transaction, task_id: TaskId, epoch: int, agent_id: uuid.UUID) -> bool:
     """Whether this agent's lease ended with a suspension: it may ask again for the answer."""
     found = await tx.fetch_value(

@@ -37,13 +37,7 @@ class Reconciler:
         self._settings = settings
 
     async def overdue(self) -> int:
-        """One batch of each kind, if there is anything at all."""
-        if not await leases.is_anything_overdue(
-            self._database,
-            margin_seconds=self._settings.lease_seconds,
-            cancel_grace_seconds=self._settings.cancel_grace_seconds,
-        ):
-            return 0
+        """One batch of each kind."""
         return await self.overdue_runs() + await self.overdue_waiting() + await self.past_deadline()
 
     async def overdue_runs(self) -> int:

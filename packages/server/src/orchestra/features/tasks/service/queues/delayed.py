@@ -11,31 +11,26 @@ from orchestra.foundation.database import Database
 from orchestra.foundation.messaging import Bus
 
 BATCH = 500
-# How late a task may be that became due sooner than anything known at the last look.
-LOOK_SECONDS = 0.5
-# Something is due, but somebody else has it just now.
-LOCKED_SECONDS = 0.05
 TIDY_SECONDS = 5.0
 IDLE_DAYS = 1.0
 
 
 class Delayed:
-    """Steps for the worker; each says in how many seconds it is to be called again."""
+    """For the worker: what waits for a time, and what is left of what has waited."""
 
     def __init__(self, database: Database, bus: Bus) -> None:
         self._database = database
         self._bus = bus
 
-    async def place_due(self) -> float:
-        wait = await fairness.seconds_to_next(self._database)
-        if wait is None or wait > 0:
-            return LOOK_SECONDS if wait is None else min(LOOK_SECONDS, wait)
+    async def place_due(self) -> int:
+        """One batch of tasks whose time has come; how many there were."""
         async with self._database.transaction() as tx:
             placed = await fairness.place_due(tx, limit=BATCH)
             tx.after_commit(lambda: announce_placed(self._bus, placed))
-        return 0.0 if placed else LOCKED_SECONDS
+        return len(placed)
 
     async def tidy(self) -> float:
+        """A step; says in how many seconds to call it again."""
         async with self._database.transaction() as tx:
             changed = await fairness.give_back_unused(tx, limit=BATCH)
         async with self._database.transaction() as tx:
