@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,48 +47,69 @@ class Agents:
 
 
 def measure(product: Product, directory: Path, *, count: int) -> Agents:
-    """The naive server goes first and is gone when ours begins."""
+    """The naive server goes first and is gone when ours begins.
+
+    Those that come back beat as rarely as they are asked to, as the agents of the SDKs do.
+    """
     naive = _naive(directory, count)
-    parts = product.parts()
     with FleetProgram(directory, product.url, product.key, count=count) as fleet:
-        ours = _hold(
-            {name: parts[name] for name in HOLDERS}, parts.values(), fleet=fleet, count=count
-        )
+        server = _Server(product.parts, HOLDERS, fleet)
+        server.attach(count)
         killed = time.monotonic_ns()
-        os.kill(parts["control-plane"], signal.SIGKILL)
+        os.kill(product.parts()["control-plane"], signal.SIGKILL)
         back = (fleet.wait_attached(2) - killed) / 1e9
-    return Agents(count, ours, naive, back)
+        return Agents(count, server.insist(), naive, back)
 
 
 def _naive(directory: Path, count: int) -> Held:
     port = programs.free_port()
-    server = programs.start(
+    program = programs.start(
         [sys.executable, "-m", "bench.peers.naive_grpc", str(port)], log=directory / "naive.log"
     )
     try:
-        server.wait_until(lambda: programs.listens(port), seconds=30)
+        program.wait_until(lambda: programs.listens(port), seconds=30)
         with FleetProgram(directory, f"http://127.0.0.1:{port}", "none", count=count) as fleet:
-            return _hold({"server": server.pid}, [server.pid], fleet=fleet, count=count)
+            server = _Server(lambda: {"server": program.pid}, ["server"], fleet)
+            server.attach(count)
+            return server.insist()
     finally:
-        server.stop()
+        program.stop()
 
 
-def _hold(
-    holders: Mapping[str, int], everything: Collection[int], *, fleet: FleetProgram, count: int
-) -> Held:
-    before = {name: machine.resident_bytes(pid) for name, pid in holders.items()}
-    idle = _percent(everything)
-    began = time.monotonic_ns()
-    fleet.go()
-    attached = (fleet.wait_attached(1) - began) / 1e9
-    time.sleep(SETTLE_SECONDS)
-    asked = _percent(everything) - idle
-    grown = {
-        name: (machine.resident_bytes(pid) - before[name]) / count for name, pid in holders.items()
-    }
-    fleet.insist()
-    time.sleep(SETTLE_SECONDS)
-    return Held(attached, grown, asked, _percent(everything) - idle)
+class _Server:
+    """The programs of a server, by name, of which `holders` hold something for each agent."""
+
+    def __init__(
+        self,
+        parts: Callable[[], Mapping[str, int]],
+        holders: Collection[str],
+        fleet: FleetProgram,
+    ) -> None:
+        self._parts, self._holders, self._fleet = parts, holders, fleet
+        self._idle = self._asked = self._attach_seconds = 0.0
+        self._grown: dict[str, float] = {}
+
+    def attach(self, count: int) -> None:
+        """All agents come, and beat as often as they are asked to."""
+        before = self._memory()
+        self._idle = _percent(self._parts().values())
+        began = time.monotonic_ns()
+        self._fleet.go()
+        self._attach_seconds = (self._fleet.wait_attached(1) - began) / 1e9
+        time.sleep(SETTLE_SECONDS)
+        self._asked = _percent(self._parts().values()) - self._idle
+        self._grown = {name: (now - before[name]) / count for name, now in self._memory().items()}
+
+    def insist(self) -> Held:
+        """They beat as often as they were started to: what all of it has cost."""
+        self._fleet.insist()
+        time.sleep(SETTLE_SECONDS)
+        beats = _percent(self._parts().values()) - self._idle
+        return Held(self._attach_seconds, self._grown, self._asked, beats)
+
+    def _memory(self) -> dict[str, int]:
+        parts = self._parts()
+        return {name: machine.resident_bytes(parts[name]) for name in self._holders}
 
 
 def _percent(pids: Collection[int]) -> float:
