@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 from orchestra.features.tasks.service.reading.telling import Teller
+from orchestra.features.tasks.service.reading.why import why as explained
 from orchestra.features.tasks.service.reading.wording import ordinal, seconds_words
 
 pytestmark = pytest.mark.anyio
@@ -60,6 +61,24 @@ async def test_a_slot_is_free(world: Any, wire: Any, http: httpx.AsyncClient) ->
         assert (await why(http, task))["code"] == "queue_paused"
         await run_sql(world, "UPDATE queues SET paused_at = NULL")
         assert (await why(http, task))["code"] in ("about_to_start", "running")
+
+
+async def test_slots_are_free_but_many_are_before_it(
+    world: Any, wire: Any, http: httpx.AsyncClient
+) -> None:
+    async with wire(await world.plane(), slots=2) as agent:
+        await agent.connect()
+        await http.post("/api/queues/echo/pause")
+        tasks = [await world.submit("echo", number) for number in range(3)]
+        async with world.database.transaction() as tx:  # seen by nobody else: none is claimed
+            await tx.execute("UPDATE queues SET paused_at = NULL")
+            said = await explained(tx, world.actor, tasks[2].id)
+    assert said.code == "in_line"
+    assert said.message == (
+        "2 of 2 slots are free (wire), but not for so many at once; "
+        "it is 3rd in line, nothing measured yet."
+    )
+    assert (said.parameters["free"], said.parameters["position"]) == (2, 3)
 
 
 async def test_it_is_for_its_owner_s_agents_only(

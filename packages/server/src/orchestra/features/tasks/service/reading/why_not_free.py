@@ -52,10 +52,15 @@ async def its_turn(tx: Transaction, task: Facts, servers: Sequence[Server]) -> W
         return Why("about_to_start", "A slot is free; it starts in a moment.", known)
     seconds = _estimate(able, ahead + 1, slots)
     known["seconds"] = None if seconds is None else round(seconds, 1)
-    busy = f"All {slots} are busy" if slots > 1 else "The only one is busy"
-    place = f"more than {MAX_AHEAD} are before it" if ahead == MAX_AHEAD else ordinal(ahead + 1)
+    place = f"it is {ordinal(ahead + 1)} in line"
+    if ahead == MAX_AHEAD:
+        place = f"more than {MAX_AHEAD} are before it"
     when = f"about {seconds_words(seconds)}" if seconds is not None else "nothing measured yet"
-    return Why("all_busy", f"{busy} ({_agents(able)}); it is {place} in line, {when}.", known)
+    if free > 0:
+        said = f"{free} of {slots} slots are free ({_agents(able)}), but not for so many at once"
+        return Why("in_line", f"{said}; {place}, {when}.", known)
+    busy = f"All {slots} are busy" if slots > 1 else "The only one is busy"
+    return Why("all_busy", f"{busy} ({_agents(able)}); {place}, {when}.", known)
 
 
 def _takes(agent: Server) -> bool:
