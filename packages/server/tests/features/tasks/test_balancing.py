@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from agent_records import agent_record
 from orchestra.features.agents import ConnectedAgent
-from orchestra.features.tasks.service.dispatch.affinity import Ring
+from orchestra.features.tasks.service.dispatch.affinity import FEW, SHARE_SECONDS, Ring
 from orchestra.features.tasks.service.dispatch.balancer import Balancer
 from orchestra.features.tasks.types import Balancing, QueueName
+from orchestra.foundation import clock
 from orchestra_protocol import agent_pb2 as pb
 
 QUEUE = QueueName("echo")
@@ -95,6 +96,22 @@ def test_a_key_stays_with_its_agent_and_moves_only_with_it() -> None:
     after = homes(Ring([item for item in agents if item.id != agents[4].id]))
     moved = {key for key in keys if before[key] != after[key]}
     assert moved == {key for key in keys if before[key] == agents[4].id}
+
+
+@pytest.mark.parametrize(("count", "known_at_once"), [(FEW, True), (FEW + 1, False)])
+def test_the_share_of_each_of_thousands_is_not_added_up_for_every_task(
+    monkeypatch: pytest.MonkeyPatch, count: int, known_at_once: bool
+) -> None:
+    now = 100.0
+    monkeypatch.setattr(clock, "monotonic", lambda: now)
+    agents = [agent(number, slots=1) for number in range(1, count + 1)]
+    ring = Ring(agents)
+    assert ring.most(agents[0]) == 0
+    for each in agents:
+        each.in_use = 1
+    assert ring.most(agents[0]) == (2 if known_at_once else 0)
+    now += SHARE_SECONDS
+    assert ring.most(agents[0]) == 2
 
 
 def test_an_agent_with_too_much_to_do_passes_its_keys_on() -> None:

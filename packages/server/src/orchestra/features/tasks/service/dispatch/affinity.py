@@ -12,11 +12,14 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 
 from orchestra.features.agents import AgentId, ConnectedAgent
 from orchestra.features.tasks.service.dispatch.peers import RemoteAgent
+from orchestra.foundation import clock
 
 # How much more than its share an agent may have while more than half of its slots are in use.
 LOAD = 1.25
 # Points of one agent: more spread keys more evenly, and cost more when agents come and go.
 MOST_POINTS, ALL_POINTS = 64, 8_192
+# Beyond so many the share of each is not added up for every task.
+FEW, SHARE_SECONDS = 256, 0.05
 # So many agents are asked for a key; then the task stays where it is.
 MOST_ASKED = 16
 
@@ -36,6 +39,7 @@ class Ring:
         self._agents = tuple(agents)
         self._hashes = [value for value, _ in points]
         self._owners = [owner for _, owner in points]
+        self._known_share, self._known_until = 0.0, float("-inf")
 
     def home(
         self,
@@ -71,9 +75,16 @@ class Ring:
         return _most(agent, self._share())
 
     def _share(self) -> float:
-        """Tasks for each slot, if all were loaded alike, and somewhat more."""
+        """Tasks for each slot, if all were loaded alike, and somewhat more.
+
+        Of thousands it is known as it was a moment ago: a few tasks make no difference.
+        """
+        if len(self._agents) > FEW and clock.monotonic() < self._known_until:
+            return self._known_share
         taken = sum(agent.in_use for agent in self._agents)  # with this task
-        return LOAD * taken / max(1, sum(agent.slots for agent in self._agents))
+        self._known_share = LOAD * taken / max(1, sum(agent.slots for agent in self._agents))
+        self._known_until = clock.monotonic() + SHARE_SECONDS
+        return self._known_share
 
     def _around(self, key: str) -> Iterator[Anyone]:
         start = bisect.bisect(self._hashes, _hash(key.encode()))
