@@ -1,9 +1,9 @@
 """Ten thousand connected agents, and more tasks than can be done: what is done, and who waits.
 
-Critical tasks come at a steady rate, first alone, then beside normal ones at the rate that the
-first issue names, whether the machine can do as many or not. An agent has done a task when it is
-told that the end is kept, so a delay is from the moment at which a task is due to the commit of its
-end. Memory is that of all programs of ours; PostgreSQL's grows until its cache is full.
+Critical tasks come at a steady rate, first alone, then beside normal ones at rising rates, up to
+the one that is wanted, whether the machine can do as many or not. An agent has done a task when it
+is told that the end is kept, so a delay is from the moment at which a task is due to the commit of
+its end. Memory is that of all programs of ours; PostgreSQL's grows until its cache is full.
 """
 
 import threading
@@ -20,9 +20,10 @@ from bench.ledger import ENVIRONMENT, Ledger
 from bench.product import Product
 from bench.statistic import percentile
 
+LESSER_PER_SECOND = (250, 500, 1_000)
 OFFERED_PER_SECOND = 2_000
 CRITICAL_PER_SECOND = 10.0
-BATCH = 40
+REQUESTS_PER_SECOND = 50  # of several tasks each
 SUBMITTERS = 4
 SETTLE_SECONDS = 10.0
 PATIENCE_SECONDS = 120.0
@@ -43,16 +44,24 @@ class Critical:
 
 
 @dataclass(frozen=True, slots=True)
+class Load:
+    """Normal tasks, wanted and per second of `seconds`, and the critical ones beside them."""
+
+    wanted: int
+    seconds: float
+    taken: float
+    refused: float
+    done: float
+    critical: Critical
+
+
+@dataclass(frozen=True, slots=True)
 class FleetLoad:
-    """Rates are of normal tasks a second; memory in bytes by program, at three moments."""
+    """Loads in rising order; memory in bytes by program, at three moments of the last."""
 
     agents: int
-    seconds: float
-    taken_per_second: float
-    refused_per_second: float
-    done_per_second: float
     alone: Critical
-    loaded: Critical
+    loads: Sequence[Load]
     memory_before: Mapping[str, int]
     memory_warm: Mapping[str, int]
     memory_after: Mapping[str, int]
@@ -64,7 +73,10 @@ class FleetLoad:
 
 
 def measure(product: Product, directory: Path, *, count: int, seconds: float) -> FleetLoad:
-    """All attach, critical tasks go alone for half the time, then beside the load."""
+    """All attach; critical tasks go alone, then beside rising loads, each for half the time.
+
+    The last load, the one that was asked for, has the whole time.
+    """
     urgent, others = Ledger(directory / "urgent.ledger"), Ledger(directory / "others.ledger")
     environment = {ENVIRONMENT: str(urgent.path), OTHERS_VARIABLE: str(others.path)}
     with FleetProgram(
@@ -76,28 +88,29 @@ def measure(product: Product, directory: Path, *, count: int, seconds: float) ->
         critical = _Critical(product, urgent)
         critical.run(SETTLE_SECONDS)
         alone = critical.run(seconds / 2)
-        before, done = _memory(product), others.count()
-        with _Pressure(product).running() as pressure:
-            warm: dict[str, int] = {}
-            timer = threading.Timer(seconds * WARM_SHARE, lambda: warm.update(_memory(product)))
-            timer.start()
-            began = time.monotonic()
-            loaded = critical.run(seconds)
-            passed = time.monotonic() - began
-            after, done = _memory(product), others.count() - done
-            taken, refused = pressure.taken, pressure.refused
-    return FleetLoad(
-        agents=count,
-        seconds=passed,
-        taken_per_second=taken / passed,
-        refused_per_second=refused / passed,
-        done_per_second=done / passed,
-        alone=alone,
-        loaded=loaded,
-        memory_before=before,
-        memory_warm=warm,
-        memory_after=after,
-    )
+        loads = [
+            _load(product, critical, others, wanted=wanted, seconds=seconds / 2)
+            for wanted in LESSER_PER_SECOND
+        ]
+        before, warm = _memory(product), dict[str, int]()
+        timer = threading.Timer(seconds * WARM_SHARE, lambda: warm.update(_memory(product)))
+        timer.start()
+        loads.append(_load(product, critical, others, wanted=OFFERED_PER_SECOND, seconds=seconds))
+        return FleetLoad(count, alone, loads, before, warm, _memory(product))
+
+
+def _load(
+    product: Product, critical: "_Critical", others: Ledger, *, wanted: int, seconds: float
+) -> Load:
+    """Ends when all that was taken in is done."""
+    start = others.count()
+    with _Pressure(product, wanted).running() as pressure:
+        began = time.monotonic()
+        beside = critical.run(seconds)
+        passed = time.monotonic() - began
+        done, taken, refused = others.count() - start, pressure.taken, pressure.refused
+    others.wait_for(start + pressure.taken, seconds=PATIENCE_SECONDS)
+    return Load(wanted, passed, taken / passed, refused / passed, done / passed, beside)
 
 
 def _memory(product: Product) -> dict[str, int]:
@@ -130,6 +143,7 @@ class _Pressure:
     """Normal tasks at a steady rate, in batches, from some threads."""
 
     product: Product
+    wanted: int
     taken: int = 0
     refused: int = 0
     _stopped: threading.Event = field(default_factory=threading.Event)
@@ -138,9 +152,7 @@ class _Pressure:
     @contextmanager
     def running(self) -> Generator["_Pressure"]:
         threads = [
-            threading.Thread(
-                target=self._submit, args=[number * BATCH / OFFERED_PER_SECOND], daemon=True
-            )
+            threading.Thread(target=self._submit, args=[number / REQUESTS_PER_SECOND], daemon=True)
             for number in range(SUBMITTERS)
         ]
         for thread in threads:
@@ -158,16 +170,17 @@ class _Pressure:
         Each begins some seconds `later`, so that the rate is even.
         """
         api, due = self.product.api(), time.monotonic() + later
+        size = self.wanted // REQUESTS_PER_SECOND
         while not self._stopped.wait(max(0.0, due - time.monotonic())):
-            tasks = [_task(time.monotonic_ns())] * BATCH
+            tasks = [_task(time.monotonic_ns())] * size
             try:
                 api.request("POST", "/api/tasks/batch", {"tasks": tasks})
             except (RuntimeError, OSError):
                 api.close()
-                self._count(refused=BATCH)
+                self._count(refused=size)
             else:
-                self._count(taken=BATCH)
-            due += BATCH * SUBMITTERS / OFFERED_PER_SECOND
+                self._count(taken=size)
+            due += SUBMITTERS / REQUESTS_PER_SECOND
 
     def _count(self, *, taken: int = 0, refused: int = 0) -> None:
         with self._lock:

@@ -1,7 +1,7 @@
 """The sections about many agents, overload and killed agents."""
 
 from bench.agents import Agents, Held
-from bench.fleet_load import OFFERED_PER_SECOND, FleetLoad
+from bench.fleet_load import OFFERED_PER_SECOND, Critical, FleetLoad, Load
 from bench.overload import CRITICAL_PER_SECOND, OVERLOAD, PER_SECOND, Overload
 from bench.overload_agent import WORK_SECONDS
 from bench.recovery import Recovery
@@ -105,23 +105,21 @@ def recovery(result: Recovery) -> Section:
 
 
 def fleet_load(result: FleetLoad) -> Section:
-    alone, loaded = result.alone, result.loaded
-    offered = result.taken_per_second + result.refused_per_second
+    last = result.loads[-1]
     lines = [
-        f"{result.agents:,} agents connected; for {result.seconds:.0f} s {OFFERED_PER_SECOND:,} "
-        f"normal tasks a second were to be offered. Offered {offered:,.0f}/s, taken in "
-        f"{result.taken_per_second:,.0f}/s, done {result.done_per_second:,.0f}/s; critical tasks "
-        f"from due to kept end:",
+        f"{result.agents:,} agents connected; normal tasks a second for {last.seconds:.0f} s, the "
+        "lesser rates for half of it; critical tasks from due to kept end:",
         "",
-        "| critical tasks beside | tasks | p50 ms | p99 ms | refused |",
-        "|---|---|---|---|---|",
+        "| normal tasks a second | taken in | done | critical tasks | p50 ms | p99 ms | refused |",
+        "|---|---|---|---|---|---|---|",
+        f"| none | | | {_critical_cells(result.alone)} |",
         *(
-            f"| {name} | {len(one.delays):,} | {one.share(0.5):.1f} | {one.share(0.99):.1f} | "
-            f"{one.refused} |"
-            for name, one in (("nothing", alone), ("the load", loaded))
+            f"| {load.wanted:,} | {load.taken:,.0f} | {load.done:,.0f} | "
+            f"{_critical_cells(load.critical)} |"
+            for load in result.loads
         ),
         "",
-        "| MiB of memory | before the load | after a third of it | at its end |",
+        "| MiB of memory | before the last load | after a third of it | at its end |",
         "|---|---|---|---|",
         *(
             f"| {name} | {result.memory_before[name] / 2**20:.0f} | "
@@ -129,29 +127,33 @@ def fleet_load(result: FleetLoad) -> Section:
             for name, size in result.memory_after.items()
         ),
     ]
-    return Section("Many agents at work", "fleet_load", lines, _fleet_load_goals(result))
+    return Section("Many agents at work", "fleet_load", lines, _fleet_load_goals(result, last))
 
 
-def _fleet_load_goals(result: FleetLoad) -> list[Goal]:
-    slower = result.loaded.share(0.99) / result.alone.share(0.99)
+def _critical_cells(one: Critical) -> str:
+    return f"{len(one.delays):,} | {one.share(0.5):.1f} | {one.share(0.99):.1f} | {one.refused}"
+
+
+def _fleet_load_goals(result: FleetLoad, last: Load) -> list[Goal]:
+    slower = last.critical.share(0.99) / result.alone.share(0.99)
     return [
         Goal(
-            "tasks taken in a second",
+            f"tasks taken in a second, of {last.wanted:,}",
             f"≥ {LEAST_TAKEN:,.0f}",
-            f"{result.taken_per_second:,.0f}",
-            result.taken_per_second >= LEAST_TAKEN,
+            f"{last.taken:,.0f}",
+            last.taken >= LEAST_TAKEN,
         ),
         Goal(
-            "tasks done a second",
+            f"tasks done a second, of {last.wanted:,}",
             f"≥ {LEAST_TAKEN:,.0f}",
-            f"{result.done_per_second:,.0f}",
-            result.done_per_second >= LEAST_TAKEN,
+            f"{last.done:,.0f}",
+            last.done >= LEAST_TAKEN,
         ),
         Goal(
-            "p99 of critical tasks, beside unloaded",
+            f"p99 of critical tasks beside {last.wanted:,} a second, beside unloaded",
             f"≤ {MOST_OVERLOAD:g}×",
             f"{slower:.2f}×",
-            slower <= MOST_OVERLOAD and not result.loaded.refused,
+            slower <= MOST_OVERLOAD and not last.critical.refused,
         ),
         Goal(
             "memory at the end, beside a third of the way",
