@@ -118,12 +118,16 @@ async def test_a_members_agent_works_for_its_owner_alone(world: Any, wire: Any) 
 
 async def test_a_thousand_tasks_over_two_control_planes_take_effect_once(world: Any) -> None:
     ledger: Counter[int] = Counter()
+    begun = {"one": asyncio.Event(), "two": asyncio.Event()}
 
     def make(name: str) -> Agent:
         agent = Agent(name, slots=50)
 
         @agent.task("count")
         async def count(ctx: Any, number: int) -> int:
+            begun[name].set()
+            for at_work in begun.values():  # one that is quick could do them all
+                await at_work.wait()
             ledger[number] += 1
             return number * 2
 

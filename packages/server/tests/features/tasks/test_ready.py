@@ -4,7 +4,14 @@ import uuid
 
 from agent_records import agent_record
 from orchestra.features.agents import ConnectedAgent, Registry
-from orchestra.features.tasks.service.dispatch.ready import REFRESHED_AT_ONCE, WINDOW, Ready
+from orchestra.features.tasks.repository.claiming import MAX_CLAIM
+from orchestra.features.tasks.service.dispatch.dispatcher import SMALLEST_CLAIM, ClaimSize
+from orchestra.features.tasks.service.dispatch.ready import (
+    CHOICES,
+    REFRESHED_AT_ONCE,
+    WINDOW,
+    Ready,
+)
 
 OWNER, OTHER = uuid.UUID(int=1), uuid.UUID(int=2)
 
@@ -35,6 +42,14 @@ def test_all_that_have_room_get_their_turn_once() -> None:
     ready, agents = fleet(2 * WINDOW + 7)
     seen = [agent for window in ready.windows("echo", None) for agent in window]
     assert seen == agents
+
+
+def test_for_few_tasks_few_agents_are_looked_at_and_more_when_these_do_not_do() -> None:
+    ready, agents = fleet(3 * WINDOW)
+    windows = list(ready.windows("echo", None, tasks=8))
+    assert [len(window) for window in windows[:2]] == [8 * CHOICES, 16 * CHOICES]
+    assert max(len(window) for window in windows) == WINDOW
+    assert [agent for window in windows for agent in window] == agents
 
 
 def test_who_has_no_room_is_not_looked_at_until_it_has_some() -> None:
@@ -109,3 +124,25 @@ def test_an_agent_that_has_connected_again_stays_when_the_former_one_goes() -> N
 
 def _found(ready: Ready) -> int:
     return sum(len(window) for window in ready.windows("echo", None))
+
+
+def test_claims_grow_with_what_they_find_and_shrink_when_they_find_little() -> None:
+    size = ClaimSize()
+    assert size.tasks == SMALLEST_CLAIM
+    size.note(slots=SMALLEST_CLAIM, tasks=SMALLEST_CLAIM)
+    size.note(slots=2 * SMALLEST_CLAIM, tasks=2 * SMALLEST_CLAIM)
+    assert size.tasks == 4 * SMALLEST_CLAIM
+    size.note(slots=2, tasks=2)  # as many as agents had room for
+    assert size.tasks == 4 * SMALLEST_CLAIM
+    size.note(slots=4 * SMALLEST_CLAIM, tasks=1)
+    assert size.tasks == 2 * SMALLEST_CLAIM
+    size.note(slots=2 * SMALLEST_CLAIM, tasks=0)
+    size.note(slots=SMALLEST_CLAIM, tasks=0)
+    assert size.tasks == SMALLEST_CLAIM
+
+
+def test_no_claim_is_larger_than_the_database_allows() -> None:
+    size = ClaimSize()
+    for _ in range(10):
+        size.note(slots=size.tasks, tasks=size.tasks)
+    assert size.tasks == MAX_CLAIM

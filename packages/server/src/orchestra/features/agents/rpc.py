@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 import msgspec
-from google.protobuf.timestamp_pb2 import Timestamp
 from nats.aio.msg import Msg
 from orchestra_protocol import agent_pb2 as pb
 
@@ -16,7 +15,7 @@ from orchestra.features.agents.service import registration
 from orchestra.features.agents.service.beats import Forwarder, from_others
 from orchestra.features.agents.service.registry import Registry
 from orchestra.features.agents.types import Agent
-from orchestra.foundation import clock
+from orchestra.foundation import timestamps
 from orchestra.foundation.auth import Actor, Permission, Policy, require
 from orchestra.foundation.database import Database
 from orchestra.foundation.errors import InvalidInput, NotFound
@@ -101,7 +100,7 @@ class AgentRpcs:
                 self._forwarder.send(message)
             yield pb.HeartbeatResponse(
                 sequence=message.sequence,
-                timestamp=_now(),
+                timestamp=timestamps.now(),
                 interval_seconds=self._registry.beat_seconds,
             )
 
@@ -151,7 +150,7 @@ class AgentRpcs:
                 if not wanted or agent.id in wanted
             ]
             yield pb.MetricsSnapshot(
-                timestamp=_now(), agents=agents, system=dict(self._system_metrics())
+                timestamp=timestamps.now(), agents=agents, system=dict(self._system_metrics())
             )
             await asyncio.sleep(interval)
 
@@ -232,9 +231,3 @@ def as_id(text: str) -> uuid.UUID:
         return uuid.UUID(text)
     except ValueError as error:
         raise NotFound("There is no such agent.") from error
-
-
-def _now() -> Timestamp:
-    # A third of the time that the message's own conversion takes, thousands of times a second.
-    moment = clock.now().timestamp()
-    return Timestamp(seconds=int(moment), nanos=int(moment % 1 * 1e6) * 1_000)

@@ -16,6 +16,7 @@ from orchestra.features.agents.types import (
     Registration,
     Resources,
 )
+from orchestra.foundation import timestamps
 from orchestra.foundation.errors import FieldError, InvalidInput
 from orchestra.foundation.web import Body, View
 
@@ -136,8 +137,4 @@ def _schema(text: str, field: str) -> Any:
 
 
 def _timestamp(moment: datetime | None) -> Timestamp | None:
-    if moment is None:
-        return None
-    stamp = Timestamp()
-    stamp.FromDatetime(moment)
-    return stamp
+    return None if moment is None else timestamps.to_wire(moment)

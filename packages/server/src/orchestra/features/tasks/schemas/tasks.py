@@ -6,7 +6,6 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from google.protobuf.struct_pb2 import Struct
-from google.protobuf.timestamp_pb2 import Timestamp
 from orchestra_protocol import agent_pb2 as pb
 
 from orchestra.features.events import FeedItem
@@ -20,7 +19,7 @@ from orchestra.features.tasks.types import (
     Task,
     WaitsFor,
 )
-from orchestra.foundation import clock
+from orchestra.foundation import timestamps
 from orchestra.foundation.errors import FieldError, InvalidInput
 from orchestra.foundation.web import Body, View
 
@@ -272,8 +271,6 @@ def feed_item_to_wire(task_id: uuid.UUID, item: FeedItem) -> pb.TaskEvent:
 def _event(task_id: uuid.UUID, cursor: str, kind: str, fact: Any) -> pb.TaskEvent:
     content = Struct()
     content.CopyFrom(to_value(fact).struct_value)
-    stamp = Timestamp()
-    stamp.FromDatetime(clock.now())
     return pb.TaskEvent(
-        task_id=str(task_id), cursor=cursor, type=kind, data=content, timestamp=stamp
+        task_id=str(task_id), cursor=cursor, type=kind, data=content, timestamp=timestamps.now()
     )

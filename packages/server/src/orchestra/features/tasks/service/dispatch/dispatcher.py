@@ -13,7 +13,7 @@ from prometheus_client import Histogram
 
 from orchestra.features.agents import ConnectedAgent, Registry
 from orchestra.features.tasks.repository import claiming, limited
-from orchestra.features.tasks.repository.claiming import Claim, Slot
+from orchestra.features.tasks.repository.claiming import MAX_CLAIM, Claim, Slot
 from orchestra.features.tasks.service.dispatch.alarms import Alarms
 from orchestra.features.tasks.service.dispatch.balancer import Balancer
 from orchestra.features.tasks.service.dispatch.groups import Group, group_agents
@@ -33,6 +33,8 @@ from orchestra.foundation.settings import Settings
 log = structlog.get_logger(__name__)
 
 SWEEP_SECONDS = 1.0
+# For the first tasks after a while so many slots are offered.
+SMALLEST_CLAIM = 8
 RETRY_SECONDS = 0.5
 WAITED = Histogram(
     "ai_orchestra_dispatch_seconds",
@@ -43,13 +45,28 @@ WAITED = Histogram(
 Deliver = Callable[[Sequence[tuple[ConnectedAgent, Claim]]], None]
 
 
+class ClaimSize:
+    """For how many tasks a queue's next claim offers slots: to look for each has its price."""
+
+    __slots__ = ("tasks",)
+
+    def __init__(self) -> None:
+        self.tasks = SMALLEST_CLAIM
+
+    def note(self, *, slots: int, tasks: int) -> None:
+        """A claim for `slots` found so many `tasks`: the next may find twice as many."""
+        least = self.tasks if tasks == slots else max(SMALLEST_CLAIM, self.tasks // 2)
+        self.tasks = min(MAX_CLAIM, max(least, 2 * tasks))
+
+
 class _Queue:
     """What is known of a queue here: whether somebody claims from it, whether slots are free."""
 
-    __slots__ = ("again", "has_room", "pulling", "work")
+    __slots__ = ("again", "has_room", "pulling", "size", "work")
 
     def __init__(self) -> None:
         self.again = False
+        self.size = ClaimSize()
         self.work: asyncio.Task[None] | None = None
         self.has_room = asyncio.Event()
         self.pulling: asyncio.Task[None] | None = None
@@ -177,28 +194,31 @@ class Dispatcher:
     async def _claim_all(self, name: QueueName, queue: _Queue) -> None:
         self._busy.discard(name)
         for owner in self._ready.owners(name):
-            if not await self._claim_of(name, owner):
+            if not await self._claim_of(name, owner, queue.size):
                 self._busy.add(name)
                 queue.has_room.clear()
 
-    async def _claim_of(self, name: QueueName, owner: Owner) -> bool:
+    async def _claim_of(self, name: QueueName, owner: Owner, size: ClaimSize) -> bool:
         """Claims for the agents of an owner; False when more may wait than they have room for."""
-        for agents in self._ready.windows(name, owner):
+        for agents in self._ready.windows(name, owner, tasks=size.tasks):
             groups = group_agents(name, agents, self._busy)
-            is_empty = [await self._claim_group(group) for group in groups]
+            is_empty = [await self._claim_group(group, size) for group in groups]
             if any(is_empty):
                 return all(is_empty)
         return False
 
-    async def _claim_group(self, group: Group) -> bool:
+    async def _claim_group(self, group: Group, size: ClaimSize) -> bool:
         """The same for agents that serve the same busy queues."""
         while True:
             # What waits at an agent would use a limit up, and do nothing.
             beyond = None if self._limits.cover(group.queues) else group.queues
-            picked = self._balancer.pick(group.agents, queue=group.queues[0], beyond=beyond)
+            picked = self._balancer.pick(
+                group.agents, queue=group.queues[0], beyond=beyond, limit=size.tasks
+            )
             if not picked:
                 return False
             found = await self._claim(group, picked)
+            size.note(slots=len(picked), tasks=len(found.claims))
             self._note(group, found)
             if len(found.claims) < len(picked) and not found.has_more:
                 self._busy.difference_update(() if group.owner else group.queues[1:])

@@ -13,8 +13,10 @@ from itertools import islice
 from orchestra.features.agents import AgentId, ConnectedAgent, Registry
 from orchestra.features.tasks.repository.claiming import MAX_CLAIM
 
-# So many with room are chosen among: the least busy of these is nearly as good as of all.
-WINDOW = 4 * MAX_CLAIM
+# For each task so many with room are chosen among: the least busy of these is nearly as good as
+# of all.
+CHOICES = 4
+WINDOW = CHOICES * MAX_CLAIM
 REFRESHED_AT_ONCE = 1_000
 
 Owner = uuid.UUID | None
@@ -61,13 +63,19 @@ class Ready:
         """For whom agents of the queue work; None: for everybody."""
         return list(self._lines.get(name, ()))
 
-    def windows(self, name: str, owner: Owner) -> Iterator[list[ConnectedAgent]]:
-        """Agents that have room, those first that were not looked at for longest; each once."""
+    def windows(
+        self, name: str, owner: Owner, *, tasks: int = MAX_CLAIM
+    ) -> Iterator[list[ConnectedAgent]]:
+        """Agents that have room, those first that were not looked at for longest; each once.
+
+        Enough for so many `tasks`; in each window after the first, for twice as many.
+        """
         line = self._lines.get(name, {}).get(owner, _Line())
-        left = len(line.ready)
+        left, size = len(line.ready), CHOICES * tasks
         while left > 0 and line.ready:
-            looked_at = list(islice(line.ready.values(), min(left, WINDOW)))
+            looked_at = list(islice(line.ready.values(), min(left, size)))
             left -= len(looked_at)
+            size = min(WINDOW, 2 * size)
             window = [agent for agent in looked_at if self._turn(name, owner, agent)]
             if window:
                 yield window

@@ -1,7 +1,7 @@
 """Builds what an agent gets with a task."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from orchestra_protocol import agent_pb2 as pb
 
@@ -20,9 +20,7 @@ from orchestra.features.tasks.service.orchestration.steps import (
 from orchestra.features.tasks.service.streams.run import Run
 from orchestra.features.tasks.service.values import to_value
 from orchestra.features.tasks.types import Life, Step, TaskProblem, TaskState, Trigger
-from orchestra.foundation import clock
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+from orchestra.foundation import clock, timestamps
 
 
 class Undeliverable(ValueError):
@@ -72,10 +70,7 @@ def assignment(
     except (ValueError, OverflowError, TypeError) as error:
         raise Undeliverable(f"The input cannot be sent: {error}") from error
     run_ends = clock.now() + timedelta(seconds=claim.run_timeout_seconds)
-    since = min(run_ends, claim.deadline or run_ends) - _EPOCH
-    # Not FromDatetime, which costs as much as the rest of this message.
-    message.deadline.seconds = since.days * 86_400 + since.seconds
-    message.deadline.nanos = since.microseconds * 1_000
+    message.deadline.CopyFrom(timestamps.to_wire(min(run_ends, claim.deadline or run_ends)))
     size = message.ByteSize()
     if (room := largest - ENVELOPE_BYTES - size) < 0:
         said = f"The task and its steps have {size} bytes on the stream; {largest} are possible."

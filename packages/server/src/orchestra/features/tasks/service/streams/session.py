@@ -6,13 +6,12 @@ from collections.abc import AsyncIterator
 
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.message import Message as WireMessage
-from google.protobuf.timestamp_pb2 import Timestamp
 from orchestra_protocol import agent_pb2 as pb
 
 from orchestra.features.agents import ConnectedAgent
 from orchestra.features.tasks.service.streams.backlog import Backlog
 from orchestra.features.tasks.service.streams.run import Run
-from orchestra.foundation import clock
+from orchestra.foundation import clock, timestamps
 from orchestra.foundation.auth import Actor
 from orchestra.foundation.errors import Unavailable
 
@@ -74,7 +73,7 @@ class Session:
 
     def _stamped(self, message: pb.TaskMessage) -> pb.TaskMessage:
         message.agent_id = str(self.agent.id)
-        message.timestamp.CopyFrom(now())
+        message.timestamp.CopyFrom(timestamps.now())
         return message
 
     def welcome(self, resumed: list[Run]) -> None:
@@ -145,9 +144,3 @@ def _wrapped(kind: pb.TaskType.ValueType, payload: WireMessage) -> pb.TaskMessag
         type_url=_PREFIX + payload.DESCRIPTOR.name, value=payload.SerializeToString()
     )
     return pb.TaskMessage(type=kind, payload=content)
-
-
-def now() -> Timestamp:
-    stamp = Timestamp()
-    stamp.FromDatetime(clock.now())
-    return stamp
