@@ -7,7 +7,7 @@ It sleeps until something changes; while agents are connected it looks once a se
 import asyncio
 import itertools
 import uuid
-from collections.abc import Container
+from collections.abc import Container, Iterator, Mapping, Sequence
 
 from nats.aio.msg import Msg
 
@@ -29,14 +29,17 @@ WRITE_SECONDS = 10.0
 WRITES_PER_SECOND = 100
 # How many slots are in use is known to this.
 LOAD_SECONDS = 1.0
-# At each look at most this many of those, so that agents that came together spread.
-WRITES_PER_LOOK = 500
+# Of those so many in a second: a little more, so that agents that came together spread.
+WRITES_PER_SWEEP = 150
 # And so many whose load has changed: of thousands with short tasks each is busy at some moment.
 LOADS_PER_LOOK = 100
+# In one turn of the loop, for which tasks wait, and in one transaction.
+AT_ONCE = 50
 # How many agents' heartbeats are looked at in a second; of fewer, all at each look.
 CHECKS_PER_SECOND = 10_000
 # One becomes the other with every task.
 _WORKING = frozenset({AgentStatus.ONLINE, AgentStatus.BUSY})
+_NOTHING = Standing()
 # Decisions that were not heard of are found within this.
 STANDING_SECONDS = 5.0
 # After such a silence others may have taken this control plane for dead, and its agents for gone.
@@ -76,19 +79,16 @@ class Presence:
         """One round: health, decisions, changes, and who has not been written for long."""
         self._check_health()
         await self._say_and_read()
-        states: list[LiveState] = []
-        messages: dict[AgentId, list[Message]] = {}
-        for agent in self._registry.take_left():
-            states.append(agent.take_state(AgentStatus.OFFLINE, "disconnected"))
-            messages[agent.id] = [events.status_changed(agent.written)]
-        due = self._due()
-        for agent in due:
-            states.append(agent.take_state(agent.status, agent.reason))
-            messages[agent.id] = _announcements(agent)
-        for agent_id in await self._save(states):
-            del messages[agent_id]  # how it is now, its other control plane says
-        await self._note_well([agent for agent in due if agent.did_well])
-        await self._bus.publish_soon(*itertools.chain.from_iterable(messages.values()))
+        left, due = self._registry.take_left(), self._due()
+        for some in _parts(left):
+            gone = [agent for agent in some if self._registry.get(agent.id) is None]
+            states = [agent.take_state(AgentStatus.OFFLINE, "disconnected") for agent in gone]
+            await self._tell(states, {it.id: [events.status_changed(it.written)] for it in gone})
+        for some in _parts(due):
+            present = [agent for agent in some if not agent.gone]
+            states = [agent.take_state(agent.status, agent.reason) for agent in present]
+            await self._tell(states, {agent.id: _announcements(agent) for agent in present})
+            await self._note_well([agent for agent in present if agent.did_well])
 
     def _check_health(self) -> None:
         now = clock.monotonic()
@@ -96,11 +96,18 @@ class Presence:
             self._healthy_until = now + len(self._registry) / CHECKS_PER_SECOND
             self._registry.check_health()
 
-    async def _save(self, states: list[LiveState]) -> set[AgentId]:
+    async def _tell(
+        self, states: Sequence[LiveState], messages: Mapping[AgentId, Sequence[Message]]
+    ) -> None:
+        """Writes, and publishes of those that are still this control plane's."""
         if not states:
-            return set()
+            return
         async with self._database.transaction() as tx:
-            return await repository.save_states(tx, states, control_plane_id=self._control_plane_id)
+            others = await repository.save_states(
+                tx, states, control_plane_id=self._control_plane_id
+            )
+        ours = [said for agent_id, said in messages.items() if agent_id not in others]
+        await self._bus.publish_soon(*itertools.chain.from_iterable(ours))
 
     async def _step(self) -> float:
         await self.look()
@@ -126,8 +133,10 @@ class Presence:
             for agent in self._registry:
                 agent.written_at = float("-inf")
         for agent in self._registry:
-            if agent.standing_at < began:  # else it was read later than this
-                self._registry.take_standing(agent, known.get(agent.id, Standing()))
+            standing = known.get(agent.id, _NOTHING)
+            # What it has may have been read later than this.
+            if agent.standing != standing and agent.standing_at < began:
+                self._registry.take_standing(agent, standing)
 
     async def _on_standing(self, message: Msg) -> None:
         agent = self._registry.get(uuid.UUID(message.data.decode()))
@@ -178,7 +187,11 @@ class Presence:
         self._swept_at = now
         limit = now - max(WRITE_SECONDS, len(self._registry) / WRITES_PER_SECOND)
         stale = (agent for agent in self._registry if agent.written_at < limit)
-        return list(itertools.islice(stale, WRITES_PER_LOOK))
+        return list(itertools.islice(stale, WRITES_PER_SWEEP))
+
+
+def _parts(agents: Sequence[ConnectedAgent]) -> Iterator[Sequence[ConnectedAgent]]:
+    return (agents[start : start + AT_ONCE] for start in range(0, len(agents), AT_ONCE))
 
 
 def _announcements(agent: ConnectedAgent) -> list[Message]:
