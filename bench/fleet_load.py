@@ -20,7 +20,7 @@ from bench.ledger import ENVIRONMENT, Ledger
 from bench.product import Product
 from bench.statistic import percentile
 
-LESSER_PER_SECOND = (250, 500, 1_000)
+LESSER_PER_SECOND = (250, 500, 750, 1_000)
 OFFERED_PER_SECOND = 2_000
 CRITICAL_PER_SECOND = 10.0
 REQUESTS_PER_SECOND = 50  # of several tasks each

@@ -1,5 +1,7 @@
 """The sections about many agents, overload and killed agents."""
 
+import itertools
+
 from bench.agents import Agents, Held
 from bench.fleet_load import OFFERED_PER_SECOND, Critical, FleetLoad, Load
 from bench.overload import CRITICAL_PER_SECOND, OVERLOAD, PER_SECOND, Overload
@@ -110,14 +112,18 @@ def fleet_load(result: FleetLoad) -> Section:
         f"{result.agents:,} agents connected; normal tasks a second for {last.seconds:.0f} s, the "
         "lesser rates for half of it; critical tasks from due to kept end:",
         "",
-        "| normal tasks a second | taken in | done | critical tasks | p50 ms | p99 ms | refused |",
-        "|---|---|---|---|---|---|---|",
-        f"| none | | | {_critical_cells(result.alone)} |",
+        "| normal tasks a second | taken in | done | critical tasks | refused | p50 ms | p99 ms | "
+        "p99 beside unloaded |",
+        "|---|---|---|---|---|---|---|---|",
+        f"| none | | | {_critical_cells(result.alone)} | |",
         *(
             f"| {load.wanted:,} | {load.taken:,.0f} | {load.done:,.0f} | "
-            f"{_critical_cells(load.critical)} |"
+            f"{_critical_cells(load.critical)} | {_slower(result, load):.2f}× |"
             for load in result.loads
         ),
+        "",
+        f"{_most_within(result)} a second is the most beside which p99 of critical tasks stayed "
+        f"within {MOST_OVERLOAD:g}×.",
         "",
         "| MiB of memory | before the last load | after a third of it | at its end |",
         "|---|---|---|---|",
@@ -131,11 +137,25 @@ def fleet_load(result: FleetLoad) -> Section:
 
 
 def _critical_cells(one: Critical) -> str:
-    return f"{len(one.delays):,} | {one.share(0.5):.1f} | {one.share(0.99):.1f} | {one.refused}"
+    return f"{len(one.delays):,} | {one.refused} | {one.share(0.5):.1f} | {one.share(0.99):.1f}"
+
+
+def _slower(result: FleetLoad, load: Load) -> float:
+    """p99 of critical tasks beside a load, as a multiple of that without one."""
+    return load.critical.share(0.99) / result.alone.share(0.99)
+
+
+def _most_within(result: FleetLoad) -> str:
+    """The greatest load, of those that rise, up to which all are within the bound."""
+    within = itertools.takewhile(
+        lambda load: _slower(result, load) <= MOST_OVERLOAD and not load.critical.refused,
+        result.loads,
+    )
+    return f"{max((load.wanted for load in within), default=0):,}"
 
 
 def _fleet_load_goals(result: FleetLoad, last: Load) -> list[Goal]:
-    slower = last.critical.share(0.99) / result.alone.share(0.99)
+    slower = _slower(result, last)
     return [
         Goal(
             f"tasks taken in a second, of {last.wanted:,}",
