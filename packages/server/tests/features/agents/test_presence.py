@@ -10,6 +10,7 @@ from orchestra.features.agents.service import presence as presence_module
 from orchestra.features.agents.service.presence import AT_ONCE, LOADS_PER_LOOK, WRITES_PER_SWEEP
 from orchestra.features.agents.types import AgentId, LiveState
 from orchestra.foundation.database import Transaction
+from orchestra.foundation.errors import Unavailable
 
 pytestmark = pytest.mark.anyio
 
@@ -122,3 +123,52 @@ async def test_agents_that_came_together_are_written_again_bit_by_bit(
     monkeypatch.setattr(presence_module, "IDLE_SECONDS", 0.0)  # the next look is a sweep again
     await presence.look()
     assert len(written) == WRITES_PER_SWEEP
+
+
+async def test_what_cannot_be_written_is_written_when_the_database_is_back(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    presence, registry, agents = await registered(world, AT_ONCE + 2)
+    left, troubled, *_ = agents
+    states: list[LiveState] = []
+
+    def refuse(given: Sequence[LiveState]) -> None:
+        raise Unavailable("The database is away.")
+
+    watch(monkeypatch, states.extend)
+    registry.disconnect(left)
+    troubled.count(succeeded=True, seconds=2.0)
+    troubled.find_fault("no heartbeat for 9 s")
+    with monkeypatch.context() as away:
+        watch(away, refuse)
+        for _ in range(2):
+            with pytest.raises(Unavailable):
+                await presence.look()
+    assert troubled.view().performance.tasks_completed == 1
+    await presence.look()
+    written = {state.id: state for state in states}
+    assert written[left.id].status == "offline"
+    assert written[troubled.id].reason == "no heartbeat for 9 s"
+    assert written[troubled.id].completed == 1
+    assert troubled.view().performance.tasks_completed == 1
+
+
+async def test_a_failed_write_of_some_leaves_the_others_for_the_next_look(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    presence, agents = await fleet(world, 2 * AT_ONCE)
+    calls: list[int] = []
+
+    def refuse_the_second(given: Sequence[LiveState]) -> None:
+        calls.append(len(given))
+        if len(calls) == 2:
+            raise Unavailable("The database is away.")
+
+    watch(monkeypatch, refuse_the_second)
+    for agent in agents:
+        agent.find_fault("no heartbeat for 9 s")
+    with pytest.raises(Unavailable):
+        await presence.look()
+    await presence.look()
+    assert calls == [AT_ONCE, AT_ONCE, AT_ONCE]
+    assert {agent.written.reason for agent in agents} == {"no heartbeat for 9 s"}

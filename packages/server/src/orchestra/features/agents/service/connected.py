@@ -306,3 +306,11 @@ class ConnectedAgent:
         self.written_at = clock.monotonic()
         self.written_in_use = self.in_use
         return state
+
+    def give_back(self, state: LiveState, former: Agent) -> None:
+        """What was taken could not be written: it is as if it had not been taken."""
+        self._record = former
+        self.completed += state.completed
+        self.failed += state.failed
+        self.busy_seconds += state.busy_seconds
+        self.written_at = float("-inf")

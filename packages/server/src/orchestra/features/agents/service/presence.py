@@ -7,7 +7,7 @@ It sleeps until something changes; while agents are connected it looks once a se
 import asyncio
 import itertools
 import uuid
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Sequence
 
 from nats.aio.msg import Msg
 
@@ -15,7 +15,7 @@ from orchestra.features.agents import events, repository
 from orchestra.features.agents.service import quarantine
 from orchestra.features.agents.service.connected import ConnectedAgent
 from orchestra.features.agents.service.registry import Registry
-from orchestra.features.agents.types import AgentId, AgentStatus, LiveState, Standing
+from orchestra.features.agents.types import AgentStatus, Standing
 from orchestra.foundation import clock
 from orchestra.foundation.concurrency import forever
 from orchestra.foundation.database import Database
@@ -57,6 +57,7 @@ class Presence:
         self._bus = bus
         self._control_plane_id = control_plane_id
         self._loads: dict[ConnectedAgent, None] = {}  # who waits longest is first
+        self._left: list[ConnectedAgent] = []  # of whom it is not written yet
         self._swept_at = self._read_at = self._healthy_until = float("-inf")
 
     async def start(self) -> None:
@@ -76,19 +77,27 @@ class Presence:
         await self.look()
 
     async def look(self) -> None:
-        """One round: health, decisions, changes, and who has not been written for long."""
+        """One round: health, decisions, changes, and who has not been written for long.
+
+        What cannot be written now is left for the next round.
+        """
         self._check_health()
         await self._say_and_read()
-        left, due = self._registry.take_left(), self._due()
-        for some in _parts(left):
-            gone = [agent for agent in some if self._registry.get(agent.id) is None]
-            states = [agent.take_state(AgentStatus.OFFLINE, "disconnected") for agent in gone]
-            await self._tell(states, {it.id: [events.status_changed(it.written)] for it in gone})
-        for some in _parts(due):
-            present = [agent for agent in some if not agent.gone]
-            states = [agent.take_state(agent.status, agent.reason) for agent in present]
-            await self._tell(states, {agent.id: _announcements(agent) for agent in present})
-            await self._note_well([agent for agent in present if agent.did_well])
+        self._left.extend(self._registry.take_left())
+        while self._left:
+            gone = [it for it in self._left[:AT_ONCE] if self._registry.get(it.id) is None]
+            await self._write(gone, AgentStatus.OFFLINE, "disconnected")
+            del self._left[:AT_ONCE]
+        due = self._due()
+        try:
+            while due:
+                present = [agent for agent in due[:AT_ONCE] if not agent.gone]
+                await self._write(present)
+                await self._note_well([agent for agent in present if agent.did_well])
+                del due[:AT_ONCE]
+        finally:
+            for agent in due:
+                agent.touch()
 
     def _check_health(self) -> None:
         now = clock.monotonic()
@@ -96,17 +105,24 @@ class Presence:
             self._healthy_until = now + len(self._registry) / CHECKS_PER_SECOND
             self._registry.check_health()
 
-    async def _tell(
-        self, states: Sequence[LiveState], messages: Mapping[AgentId, Sequence[Message]]
+    async def _write(
+        self, agents: Sequence[ConnectedAgent], status: AgentStatus | None = None, reason: str = ""
     ) -> None:
-        """Writes, and publishes of those that are still this control plane's."""
-        if not states:
+        """Writes how they are, or that they are so, and tells of those that are still ours."""
+        if not agents:
             return
-        async with self._database.transaction() as tx:
-            others = await repository.save_states(
-                tx, states, control_plane_id=self._control_plane_id
-            )
-        ours = [said for agent_id, said in messages.items() if agent_id not in others]
+        formers = [agent.written for agent in agents]
+        states = [it.take_state(status or it.status, reason or it.reason) for it in agents]
+        try:
+            async with self._database.transaction() as tx:
+                others = await repository.save_states(
+                    tx, states, control_plane_id=self._control_plane_id
+                )
+        except BaseException:
+            for agent, state, former in zip(agents, states, formers, strict=True):
+                agent.give_back(state, former)
+            raise
+        ours = [_announcements(agent) for agent in agents if agent.id not in others]
         await self._bus.publish_soon(*itertools.chain.from_iterable(ours))
 
     async def _step(self) -> float:
@@ -190,14 +206,10 @@ class Presence:
         return list(itertools.islice(stale, WRITES_PER_SWEEP))
 
 
-def _parts(agents: Sequence[ConnectedAgent]) -> Iterator[Sequence[ConnectedAgent]]:
-    return (agents[start : start + AT_ONCE] for start in range(0, len(agents), AT_ONCE))
-
-
 def _announcements(agent: ConnectedAgent) -> list[Message]:
     view = agent.written
-    is_change = agent.shown != _shown(agent)
-    agent.shown = _shown(agent)
+    former, agent.shown = agent.shown, (view.status, view.reason)
+    is_change = former != agent.shown
     event = events.status_changed(view) if is_change else events.status(view)
     return [event] if is_change else [event, events.load(view)]
 
