@@ -13,6 +13,8 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestra.engines.process import free_port
+
 from bench import machine, programs
 from bench.fleet_program import FleetProgram
 from bench.product import Product
@@ -62,7 +64,7 @@ def measure(product: Product, directory: Path, *, count: int) -> Agents:
 
 
 def _naive(directory: Path, count: int) -> Held:
-    port = programs.free_port()
+    port = free_port()
     program = programs.start(
         [sys.executable, "-m", "bench.peers.naive_grpc", str(port)], log=directory / "naive.log"
     )

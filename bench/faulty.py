@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from orchestra.engines.binaries import nats_server
+from orchestra.engines.process import free_port
 
 from bench import programs
 from bench.faults_agent import CAPABILITY
@@ -117,7 +118,7 @@ class _Peer:
         self.effects = directory / f"{name}.effects"
         self.store = directory / f"{name}-store"
         self.store.mkdir()
-        self.port = programs.free_port()
+        self.port = free_port()
         self._log = directory / f"{name}.log"
         self._broker = self.start_broker()
         self._worker = self.start_worker()

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from orchestra.engines.process import free_port
+
 from bench import programs
 from bench.agent import CAPABILITY
 from bench.api import Api
@@ -31,8 +33,8 @@ class Product:
         self._cores = cores
         self._settings = {**SETTINGS, **settings}
         self.data = directory / "data"
-        self.url = f"http://127.0.0.1:{programs.free_port()}"
-        self._https_port = programs.free_port()
+        self.url = f"http://127.0.0.1:{free_port()}"
+        self._https_port = free_port()
         self._supervisor: Program | None = None
 
     def start(self) -> float:

@@ -88,12 +88,6 @@ def pin_load() -> None:
     os.sched_setaffinity(0, {LOAD_CORE % (os.cpu_count() or 1)})
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def listens(port: int) -> bool:
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=1):

@@ -9,6 +9,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from orchestra.engines.process import free_port
+
 from bench import programs
 from bench.ledger import ENVIRONMENT, Ledger
 from bench.peers import untyped
@@ -28,7 +30,7 @@ class CeleryRedis(Steady):
     durability = "Redis append-only file, flushed every second"
 
     def __init__(self, directory: Path) -> None:
-        port = programs.free_port()
+        port = free_port()
         self.ledger = Ledger(directory / "celery.ledger")
         store = directory / "redis"
         store.mkdir()

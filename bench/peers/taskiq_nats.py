@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from orchestra.engines.binaries import nats_server
+from orchestra.engines.process import free_port
 
 from bench import programs
 from bench.ledger import ENVIRONMENT, Ledger
@@ -26,7 +27,7 @@ class TaskiqNats(Steady):
     durability = "JetStream file, flushed on every message"
 
     def __init__(self, directory: Path) -> None:
-        port = programs.free_port()
+        port = free_port()
         self.ledger = Ledger(directory / "taskiq.ledger")
         configuration = directory / "taskiq-nats.conf"
         store = directory / "taskiq-nats"

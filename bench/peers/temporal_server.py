@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from orchestra.engines.process import free_port
+
 from bench import programs
 from bench.ledger import ENVIRONMENT, Ledger
 from bench.peers import untyped
@@ -39,7 +41,7 @@ class Temporal:
     limits = Limits(per_second=5, latency_tasks=25, most_tasks=200)
 
     def __init__(self, directory: Path) -> None:
-        port = programs.free_port()
+        port = free_port()
         self.ledger = Ledger(directory / "temporal.ledger")
         self._server = programs.start(
             [

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from e2e.product import Product, free_ports
+from e2e.product import Product
+from orchestra.engines.process import free_ports
 
 from chaos import checker
 from chaos.checker import Violation

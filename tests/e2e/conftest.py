@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from e2e.agents import is_online
 from e2e.browser import PASSWORD, USERNAME, WAIT_MS, Person, chromium, person
-from e2e.product import Product, free_ports, wait_until
+from e2e.product import Product, wait_until
+from orchestra.engines.process import free_ports
 from playwright.sync_api import Browser, expect, sync_playwright
 
 E2E = Path(__file__).parent

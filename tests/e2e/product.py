@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import threading
 import time
@@ -177,18 +176,6 @@ def wait_until(condition: Callable[[], object], *, seconds: float, what: str) ->
     while not condition():
         assert time.monotonic() < limit, f"waited {seconds:g} s in vain until {what}"
         pause.wait(POLL_SECONDS)
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listened on a moment ago."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for item in sockets:
-            item.bind(("127.0.0.1", 0))
-        return [item.getsockname()[1] for item in sockets]
-    finally:
-        for item in sockets:
-            item.close()
 
 
 def _kill_group(pid: int) -> None:

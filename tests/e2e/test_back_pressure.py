@@ -16,7 +16,8 @@ import psutil
 import pytest
 from e2e.agents import effects, running, write_echo
 from e2e.feeds import Reader, reading
-from e2e.product import Product, free_ports, wait_until
+from e2e.product import Product, wait_until
+from orchestra.engines.process import free_ports
 
 # `make chaos` has it away for a minute.
 AWAY_SECONDS = 20.0

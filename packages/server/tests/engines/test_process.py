@@ -11,7 +11,14 @@ import psutil
 import pytest
 from orchestra.engines.address import Address, accepts
 from orchestra.engines.errors import DirectoryUnusable, EngineError, PortTaken
-from orchestra.engines.process import Command, check_port, free_port, make_directory, run
+from orchestra.engines.process import (
+    Command,
+    check_port,
+    free_port,
+    free_ports,
+    make_directory,
+    run,
+)
 from orchestra.engines.testing import Running, wait_until
 
 # A parent that starts a program by `spawn` and tells its id.
@@ -110,3 +117,19 @@ def _has_ended(process: psutil.Process) -> bool:
         return process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
+
+
+def test_free_ports_differ_and_are_none_that_an_outgoing_connection_gets() -> None:
+    ports = free_ports(20)
+    assert len(set(ports)) == 20
+    lowest, _ = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()
+    assert max(ports) < int(lowest)
+
+
+def test_a_port_that_somebody_has_is_not_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        monkeypatch.setattr("orchestra.engines.process.LISTENING_PORTS", range(port, port + 1))
+        with pytest.raises(PortTaken, match=f"from {port} to {port}"):
+            free_port()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
-from orchestra.engines.process import Command, free_port
+from orchestra.engines.process import Command, free_ports
 from orchestra.engines.testing import Running
 from orchestra.foundation.settings import Settings
 
@@ -17,6 +17,7 @@ ACCESS_KEY, SECRET_KEY = "AKIAORCHESTRA", "a-secret-of-the-test"
 READ_ONLY_KEY, WRITE_ONLY_KEY = "AKIAREADER", "AKIAWRITER"
 EVERYTHING = ["Admin", "Read", "Write", "List", "Tagging"]
 PARTS = ("master", "volume", "filer", "s3")
+LISTENING = [f"{part}.port{kind}" for part in PARTS for kind in ("", ".grpc")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +45,9 @@ def start_s3(directory: Path) -> Generator[RunningS3]:
     data = directory / "s3"
     data.mkdir()
     (data / "identities.json").write_text(json.dumps(_identities()))
-    ports = {part: free_port() for part in PARTS}
-    endpoint = f"http://127.0.0.1:{ports['s3']}"
-    filer = f"http://127.0.0.1:{ports['filer']}"
+    ports = dict(zip(LISTENING, free_ports(len(LISTENING)), strict=True))
+    endpoint = f"http://127.0.0.1:{ports['s3.port']}"
+    filer = f"http://127.0.0.1:{ports['filer.port']}"
     process = Running(
         _command(data, ports),
         log=directory / "s3.log",
@@ -60,8 +61,7 @@ def start_s3(directory: Path) -> Generator[RunningS3]:
 
 
 def _command(data: Path, ports: dict[str, int]) -> Command:
-    listening = [f"-{part}.port={port}" for part, port in ports.items()]
-    listening += [f"-{part}.port.grpc={free_port()}" for part in PARTS]
+    listening = [f"-{name}={port}" for name, port in ports.items()]
     program = Path(sysconfig.get_path("scripts")) / "weed"
     return Command(
         argv=(

@@ -1,6 +1,7 @@
 """A program of this machine as a value, and the few things done with one: run, spawn, stop."""
 
 import errno
+import itertools
 import os
 import signal
 import socket
@@ -12,9 +13,12 @@ from typing import IO
 
 from orchestra.engines.errors import DirectoryUnusable, EngineError, PortTaken
 from orchestra.engines.identity import SAME, Identity, prefix
+from orchestra.foundation import ids
 
 # Preparing an engine (initdb) took 0.6 s; ten times slower machines with cold disks exist.
 PREPARE_SECONDS = 60.0
+# Below those that systems give to outgoing connections (Linux: from 32,768).
+LISTENING_PORTS = range(20_000, 30_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +98,31 @@ def kill_group(pid: int, number: signal.Signals) -> None:
 
 
 def free_port() -> int:
-    """A TCP port on the loopback interface that nobody listens on now."""
+    """See `free_ports`."""
+    return free_ports(1)[0]
+
+
+def free_ports(count: int) -> list[int]:
+    """TCP ports of the loopback interface that nobody listens on now.
+
+    No outgoing connection is given one of them before its program listens; raises PortTaken.
+    """
+    start, _ = ids.pair_below(len(LISTENING_PORTS))
+    in_turn = itertools.chain(LISTENING_PORTS[start:], LISTENING_PORTS[:start])
+    found = list(itertools.islice(filter(_is_free, in_turn), count))
+    if len(found) < count:
+        first, last = LISTENING_PORTS[0], LISTENING_PORTS[-1]
+        raise PortTaken(f"All ports from {first} to {last} are in use by other programs.")
+    return found
+
+
+def _is_free(port: int) -> bool:
     with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+        try:
+            listener.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def check_port(port: int, *, used_for: str, address: str = "127.0.0.1", udp: bool = False) -> None:
