@@ -12,7 +12,7 @@ from google.protobuf.struct_pb2 import NULL_VALUE, Struct, Value
 
 # A Value's number is a double: whole numbers beyond this would silently change.
 _LARGEST_WHOLE_NUMBER = 2**53
-_MAX_DEPTH = 64  # protobuf itself stops at 100 nested messages, and each level costs up to two
+_MAX_DEPTH = 30  # protobuf itself stops at 100 nested messages, and each level costs up to three
 
 
 class Unserialisable(ValueError):

@@ -38,6 +38,8 @@ async def test_a_task_is_taken_in_once_for_each_key(http: httpx.AsyncClient) -> 
         {"capability": "echo", "unknown": 1},
         {"capability": "echo", "max_attempts": 1000},
         {"capability": "echo", "agent_id": "no id"},
+        {"capability": "echo", "input": json.loads("[" * 40 + "]" * 40)},
+        {"capability": "echo", "input": {"id": 1234567890123456789}},
     ],
 )
 async def test_a_request_that_is_wrong_is_refused(

@@ -167,8 +167,12 @@ async def test_an_end_that_cannot_be_followed_does_not_hold_up_the_others(world:
         )
     bad = ids[1]
     delivery = jobs.FinishDelivery(world.database, [], follow=follow)
-    assert await delivery.deliver() == 2
+    assert await delivery.deliver() == 3
     assert sorted(called) == [ids[0], ids[2]]
+    assert await delivery.deliver() == 0, "it would stand before all others"
+    async with world.database.transaction() as tx:
+        await tx.execute("UPDATE tasks SET finish_retry_at = now()")
+    assert await delivery.deliver() == 1
 
 
 async def test_children_are_the_parents_users_and_only_that_users_agents_run_them(

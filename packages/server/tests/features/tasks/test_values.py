@@ -3,7 +3,8 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from orchestra.features.tasks.service.values import TooDeep, from_value, to_value
+from orchestra_protocol import agent_pb2 as pb
+from orchestra.features.tasks.service.values import TooDeep, check, from_value, to_value
 
 json = st.recursive(
     st.none()
@@ -21,12 +22,51 @@ def test_what_goes_in_comes_out(value: object) -> None:
     assert from_value(to_value(value)) == value
 
 
-def test_what_is_nested_too_deeply_is_refused() -> None:
+def nested(levels: int) -> object:
     value: object = None
-    for _ in range(100):
-        value = [value]
-    with pytest.raises(TooDeep):
+    for level in range(levels):
+        value = [value] if level % 2 else {"a": value}
+    return value
+
+
+@pytest.mark.parametrize("levels", [31, 100, 100_000])
+def test_what_is_nested_too_deeply_is_refused(levels: int) -> None:
+    value = nested(levels)
+    with pytest.raises(TooDeep, match="30 levels"):
         to_value(value)
+    with pytest.raises(TooDeep, match="30 levels"):
+        check(value)
+
+
+@given(json)
+def test_what_can_be_sent_passes_the_check(value: object) -> None:
+    check(value)
+
+
+def test_the_deepest_value_that_passes_can_be_read_wherever_it_stands() -> None:
+    value: object = None
+    for _ in range(30):
+        value = {"a": value}
+    check(value)
+    message = pb.Command()
+    to_value(value, message.spawn.children.add().input)
+    assert pb.Command.FromString(message.SerializeToString()) == message
+
+
+@pytest.mark.parametrize(
+    "number",
+    [2**53 + 1, -1234567890123456789, 10**400, -(10**5_000)],
+    ids=["next", "id", "beyond a double", "beyond spelling"],
+)
+def test_a_whole_number_that_another_would_arrive_for_is_refused(number: int) -> None:
+    with pytest.raises(ValueError, match="send it as a string"):
+        check({"a": [1, number]})
+
+
+@pytest.mark.parametrize("number", [2**53, 2**60, 10**20, 1e300])
+def test_a_number_that_is_a_double_arrives(number: float) -> None:
+    check([number])
+    assert from_value(to_value(number)) == number
 
 
 def test_empty_lists_and_objects_keep_their_kind() -> None:

@@ -105,3 +105,10 @@ def test_a_declaration_that_cannot_run_is_refused_with_its_place(wrong: Spec, sa
         check(wrong, Settings())
     assert said in refused.value.message
     assert refused.value.fields
+
+
+@pytest.mark.parametrize("place", ["01", "-1", "1.5", "9" * 5_000])
+def test_what_is_no_place_in_a_list_finds_nothing(place: str) -> None:
+    over = plan(spec(a={"input": {"$input": f"/{place}"}}), ["x", "y"], {})
+    assert over.problem is not None
+    assert over.problem.code == "missing_value"

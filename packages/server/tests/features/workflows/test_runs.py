@@ -6,6 +6,7 @@ import pytest
 from orchestra.features.events import Outbox
 from orchestra.features.tasks import rest as tasks_rest
 from orchestra.features.workflows import jobs, rest
+from orchestra.features.workflows.service import running
 
 pytestmark = pytest.mark.anyio
 
@@ -132,6 +133,34 @@ async def test_the_same_key_is_the_same_run(http: Any) -> None:
     other = await http.post(url, json={"input": 2}, headers=key)
     assert first.json() == again.json()
     assert (other.status_code, other.json()["code"]) == (422, "idempotency_conflict")
+    await declare(http, {"nodes": {"a": {"capability": "echo"}}})
+    newer = await http.post(url, json=body | {"version": 2}, headers=key)
+    assert (newer.status_code, newer.json()["code"]) == (422, "bad_workflow")
+    assert "version 1" in newer.json()["detail"]
+
+
+async def test_a_workflow_may_be_named_like_what_its_node_does(
+    world: Any, wire: Any, http: Any
+) -> None:
+    await declare(http, {"nodes": {"a": {"capability": "echo", "input": {"$input": ""}}}}, "echo")
+    async with wire(await world.plane()) as agent:
+        await agent.connect()
+        run = await start(http, {"url": "u"}, name="echo")
+        await agent.say(await agent.assigned(), agent.result(1, "done"))
+        await world.state(run["task_id"], "succeeded")
+
+
+async def test_a_run_that_cannot_be_taken_on_ends_and_says_so(
+    http: Any, world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> Any:
+        raise RecursionError("nobody has thought of this")
+
+    monkeypatch.setattr(running, "plan", fail)
+    await declare(http)
+    run = await start(http, {"url": "u"})
+    failed = await world.state(run["task_id"], "failed")
+    assert failed.error.code == "workflow_error"
 
 
 async def test_what_cannot_begin_fails_the_run_at_once(world: Any, http: Any) -> None:

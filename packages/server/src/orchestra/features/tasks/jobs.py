@@ -124,7 +124,7 @@ class FinishDelivery:
         return 0.0
 
     async def deliver(self) -> int:
-        """One batch; returns its size. One callback that fails is undone and tried again later."""
+        """One batch; returns its size. One callback that fails is undone and tried again, ever later."""
         # Looked for outside of the transaction: mostly there are none.
         untold = await ending.untold(self._database, limit=DELIVER_BATCH)
         if not untold:
@@ -134,7 +134,7 @@ class FinishDelivery:
             taken = await ending.take_finished(tx, untold)
             failed = await self._tell(tx, taken)
             await ending.put_back_finished(tx, list(failed))
-        return len(taken) - len(failed)
+        return len(taken)
 
     async def _tell(self, tx: Transaction, taken: Sequence[TaskId]) -> set[TaskId]:
         """All together; one by one only if that fails. Returns those to be tried again."""

@@ -157,7 +157,12 @@ async def count_refused(tx: Transaction, task_id: TaskId) -> None:
 async def untold(database: Database, *, limit: int) -> list[TaskId]:
     """Tasks at whose end somebody wants to be called and was not; nothing is locked."""
     rows = await database.fetch(
-        "SELECT id FROM tasks WHERE finish_pending ORDER BY id LIMIT $1", limit
+        """
+        SELECT id FROM tasks
+        WHERE finish_pending AND (finish_retry_at IS NULL OR finish_retry_at <= now())
+        ORDER BY id LIMIT $1
+        """,
+        limit,
     )
     return [TaskId(row["id"]) for row in rows]
 
@@ -175,9 +180,15 @@ async def take_finished(tx: Transaction, ids: Sequence[TaskId]) -> list[TaskId]:
 
 
 async def put_back_finished(tx: Transaction, ids: Sequence[TaskId]) -> None:
+    """Nobody could be told of these: again after as long as they have been over, so ever later."""
     if ids:
         await tx.execute(
-            "UPDATE tasks SET finish_pending = true WHERE id = ANY($1::uuid[])", list(ids)
+            """
+            UPDATE tasks SET finish_pending = true, finish_retry_at = now()
+                + least(greatest(now() - finished_at, interval '1 second'), interval '5 minutes')
+            WHERE id = ANY($1::uuid[])
+            """,
+            list(ids),
         )
 
 

@@ -229,9 +229,7 @@ def new_task_from_wire(request: pb.AssignTaskRequest) -> NewTask:
         given = from_value(request.input)
         agent_id = uuid.UUID(request.agent_id) if request.agent_id else None
     except TooDeep as error:
-        raise InvalidInput(
-            "input: nested too deeply", fields=[FieldError("input", "nested too deeply")]
-        ) from error
+        raise InvalidInput(f"input: {error}", fields=[FieldError("input", str(error))]) from error
     except ValueError as error:
         raise InvalidInput(
             "agent_id: not an id", fields=[FieldError("agent_id", "not an id")]

@@ -1,11 +1,14 @@
 """References inside the data of a workflow: found when it is declared, put in when it runs."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 INPUT, NODE, AT = "$input", "$node", "at"
 MAX_DEPTH = 64
+# As RFC 6901 spells it, and no longer than a list can be.
+_INDEX = re.compile(r"0|[1-9][0-9]{0,9}")
 
 
 class Missing(LookupError):
@@ -61,7 +64,7 @@ def resolve(document: Any, pointer: str) -> Any:
         key = part.replace("~1", "/").replace("~0", "~")
         if isinstance(here, Mapping) and key in here:
             here = cast("Mapping[str, Any]", here)[key]
-        elif isinstance(here, list) and key.isascii() and key.isdigit() and int(key) < len(here):  # pyright: ignore[reportUnknownArgumentType]
+        elif isinstance(here, list) and _INDEX.fullmatch(key) and int(key) < len(here):  # pyright: ignore[reportUnknownArgumentType]
             here = cast("Sequence[Any]", here)[int(key)]
         else:
             raise Missing(pointer)

@@ -1,11 +1,12 @@
 """Starts runs, and takes them on from node to node as the tasks of their nodes end."""
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 
 import msgspec
+import structlog
 from msgspec import UNSET
 
 from orchestra.features import audit
@@ -34,12 +35,16 @@ from orchestra.features.workflows.service.declaring import get, new_task
 from orchestra.features.workflows.service.planning import NodeEnd, Plan, plan
 from orchestra.features.workflows.types import Spec, Workflow, WorkflowRun
 from orchestra.foundation.auth import SYSTEM, Actor
-from orchestra.foundation.database import Transaction
+from orchestra.foundation.database import AWAY, NOT_NOW, Transaction
 from orchestra.foundation.errors import OrchestraError, Unavailable
 from orchestra.foundation.messaging import Bus
 from orchestra.foundation.settings import Settings
 
+log = structlog.get_logger(__name__)
+
 CANCELLED = "cancelled"
+# What a run can have met that is wrong with it must not be met again and again.
+UNKNOWN = TaskProblem("workflow_error", "It could not be taken on; the log of the worker says why.")
 
 
 class Runner:
@@ -66,6 +71,8 @@ class Runner:
             begun = await repository.workflow_of_run(tx, task.id)
             if begun is None:
                 raise BadWorkflow("This idempotency key was used for a task.")
+            if version is not None and begun.version != version:
+                raise BadWorkflow(f"This idempotency key was used for version {begun.version}.")
             workflow = begun
         else:
             await self._first(tx, task, workflow)
@@ -147,30 +154,36 @@ class Runner:
             raise refusal
 
     async def _go_on(self, tx: Transaction, run: Task, spec: Spec) -> OrchestraError | None:
-        """Returns why if nothing that could be next has room."""
-        ended = _ends(spec, await outcomes_of_children(tx, run.id))
-        found, refusal = plan(spec, run.input, ended), None
-        new = [
-            NewChild(name=name, task=new_task(spec.nodes[name], given, run.priority))
-            for name, given in found.begin.items()
-        ]
+        """Returns why if nothing that could be next has room.
+
+        A run that cannot be taken on ends, and says why: it would be tried for ever.
+        """
+        ended, refusal = _ends(spec, await outcomes_of_children(tx, run.id)), None
         try:
-            if new:
-                refusal = await self._begin(tx, run.id, new)
-        except Unavailable:
+            found = plan(spec, run.input, ended)
+            if found.begin:
+                refusal = await self._begin(tx, run, spec, found)
+        except (Unavailable, *AWAY, *NOT_NOW):
             raise
-        except OrchestraError as error:  # what cannot be begun ends the run, and says why
+        except OrchestraError as error:
             found = Plan(is_over=True, problem=TaskProblem(error.code, error.message))
+        except Exception:
+            log.exception("a run cannot be taken on", run=str(run.id))
+            found = Plan(is_over=True, problem=UNKNOWN)
         if found.is_over:
             await conclude_task(tx, self._outbox, self._bus, run.id, self._end(found))
         return refusal
 
     async def _begin(
-        self, tx: Transaction, run_id: TaskId, new: Sequence[NewChild]
+        self, tx: Transaction, run: Task, spec: Spec, found: Plan
     ) -> OrchestraError | None:
+        new = [
+            NewChild(name=name, task=new_task(spec.nodes[name], given, run.priority))
+            for name, given in found.begin.items()
+        ]
         async with tx.savepoint():
             parts = self._bus, self._settings, self._room
-            return await start_children(tx, *parts, run_id, new)
+            return await start_children(tx, *parts, run.id, new)
 
     def _end(self, found: Plan) -> bytes | TaskProblem:
         if found.problem is not None:

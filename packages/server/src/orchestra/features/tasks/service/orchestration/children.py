@@ -85,7 +85,7 @@ async def _submit(
         raise TooDeep(f"A tree of tasks is at most {settings.max_task_depth} levels deep.")
     if await step_rows.count(tx, task.id, children=True) + len(fresh) > settings.max_children:
         raise TooMany(f"A task has at most {settings.max_children} children.")
-    lineage = [*parent.lineage, _key(parent.queue, parent.capability, parent.input)]
+    lineage = [*parent.lineage, *_own_key(task, parent)]
     prepared = _in_order([await _prepare(tx, settings, task, child, lineage) for child in fresh])
     if reserve is not None:
         reserve(Counter(ready.queue for ready in prepared))
@@ -187,6 +187,13 @@ def _as_user(task: Locked) -> Actor:
         role=Role.MEMBER,
         permissions=frozenset(),
     )
+
+
+def _own_key(task: Locked, parent: Parent) -> list[bytes]:
+    """None of a task that no agent runs: it only bears its capability's name."""
+    if task.life.attempt == 0:
+        return []
+    return [_key(parent.queue, parent.capability, parent.input)]
 
 
 def _key(queue: str, capability: str, given: object) -> bytes:

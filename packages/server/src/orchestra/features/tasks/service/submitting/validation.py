@@ -9,7 +9,7 @@ import msgspec
 from orchestra.features import blobs
 from orchestra.features.tasks.errors import InputTooLarge
 from orchestra.features.tasks.repository.submitting import PreparedTask
-from orchestra.features.tasks.service import retrying
+from orchestra.features.tasks.service import retrying, values
 from orchestra.features.tasks.types import NewTask, QueueName, TaskId
 from orchestra.foundation import clock, ids, telemetry
 from orchestra.foundation.errors import FieldError, InvalidInput
@@ -71,7 +71,7 @@ def is_capability(name: str) -> bool:
 
 
 def _problems(new: NewTask) -> list[FieldError]:
-    found: list[FieldError] = []
+    found = _input_problems(new)
     if not new.capability and new.agent_id is None:
         found.append(FieldError("capability", "name a capability or an agent_id"))
     if new.capability and not is_capability(new.capability):
@@ -88,6 +88,15 @@ def _problems(new: NewTask) -> list[FieldError]:
         if seconds is not None and not MIN_SECONDS <= seconds <= MAX_SECONDS:
             found.append(FieldError(name, f"between {MIN_SECONDS:g} and {MAX_SECONDS:g} seconds"))
     return found + _timing_problems(new) + retrying.problems(new.retry)
+
+
+def _input_problems(new: NewTask) -> list[FieldError]:
+    """What no agent could be sent is refused while somebody is there to be told."""
+    try:
+        values.check(new.input)
+    except ValueError as error:
+        return [FieldError("input", str(error))]
+    return []
 
 
 def _timing_problems(new: NewTask) -> list[FieldError]:
