@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from orchestra.features.events import Outbox
 from orchestra.features.tasks import NewTask, Task, cancel
+from orchestra.features.tasks.types import RetryPolicy
 from orchestra.foundation.database import Transaction
 from orchestra_protocol import agent_pb2 as pb
 
@@ -109,18 +110,26 @@ async def test_a_task_that_nobody_takes_fails_in_time(world: Any) -> None:
     ("limit", "code"),
     [("run_timeout_seconds", "run_timeout"), ("progress_timeout_seconds", "progress_timeout")],
 )
-async def test_a_run_that_takes_too_long_is_taken_back(
+async def test_a_run_that_takes_too_long_is_taken_back_and_tried_again_after_the_pause(
     world: Any, wire: Any, limit: str, code: str
 ) -> None:
+    await world.worker()
+    policy = RetryPolicy(max_attempts=2, first_seconds=0.3, jitter=0)
     async with wire(await world.plane()) as agent:
         await agent.connect()
-        task = await world.submit("echo", 1, max_attempts=2, **{limit: 0.4})
+        task = await world.submit("echo", 1, retry=policy, **{limit: 0.4})
         first = await agent.assigned()
         await agent.next(pb.TASK_TYPE_REVOKE)
         second = await agent.assigned()
         assert second.epoch > first.epoch
         failed = await world.state(task.id, "failed")
     assert failed.error.code == code
+    async with world.database.transaction() as tx:
+        one, two = await tx.fetch(
+            "SELECT started_at, ended_at FROM task_attempts WHERE task_id = $1 ORDER BY epoch",
+            task.id,
+        )
+    assert (two["started_at"] - one["ended_at"]).total_seconds() >= 0.3
 
 
 async def test_the_reconciler_alone_takes_back_what_no_control_plane_answers_for(

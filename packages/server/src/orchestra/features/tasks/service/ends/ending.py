@@ -35,6 +35,8 @@ from orchestra.foundation.messaging import Bus, Message
 
 # How often a task may lose its agent if nobody says otherwise.
 POISON_ATTEMPTS = 3
+# A run that the server ended for these has failed by itself.
+TIME_OUTS = frozenset({"run_timeout", "progress_timeout"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,8 +223,10 @@ def _resolve(ending: Ending, task: Locked) -> Trigger:
 
 
 def _pause(ending: Ending, task: Locked, life: Life) -> float:
-    """Only a failure waits; a task whose agent was lost goes on at once."""
-    if life.state is not TaskState.QUEUED or not ending.by_agent:
+    """What has failed, or took too long, waits; a task whose agent was lost goes on at once."""
+    code = ending.problem.code if ending.problem else ""
+    is_failure = ending.by_agent or code in TIME_OUTS
+    if life.state is not TaskState.QUEUED or not is_failure:
         return 0.0
     return retrying.pause(task.retry, life.attempt)
 
