@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from orchestra.features.tasks import NewTask, Priority
-from orchestra.features.tasks.repository import claiming, fairness
+from orchestra.features.tasks.repository import claiming, fairness, turns
 from orchestra.features.tasks.repository.claiming import Claim, Slot
 from orchestra.features.tasks.service.queues.delayed import Delayed
 from orchestra.features.tasks.types import QueueName
@@ -220,3 +220,37 @@ async def test_a_delayed_task_starts_on_time_and_no_claim_sees_it_before(
         )
     pause = (rows[1]["started_at"] - rows[0]["ended_at"]).total_seconds()
     assert 0.5 <= pause <= 1.6, "half a second to a second, and at most half of one late"
+
+
+async def test_tasks_in_ten_queues_delay_anothers_single_tasks_by_one_each(world: Any) -> None:
+    busy, single = await world.member("busy"), await world.member("single")
+    await weigh(world, busy.actor, 1.0)
+    queues = [f"c{number}" for number in range(10)]
+    for queue in queues:
+        await submit(world, busy.actor, 8, queue)
+    for _ in range(5):
+        (wanted,) = await submit(world, single.actor, 1, "c0")
+        order = [(await claim(world, 1, *queues))[0].id for _ in range(2)]
+        assert wanted.id in order, "at most one of the others goes first"
+
+
+async def test_weights_count_across_queues(world: Any) -> None:
+    heavy, light = await world.member("heavy"), await world.member("light")
+    await weigh(world, heavy.actor, 3.0)
+    await submit(world, light.actor, 40, "a")
+    await submit(world, heavy.actor, 40, "b")
+    await submit(world, heavy.actor, 40, "c")
+    taken = Counter([item.user_id for _ in range(10) for item in await claim(world, 4, *"abc")])
+    assert taken[heavy.actor.owner] == pytest.approx(30, abs=1)
+    assert taken[light.actor.owner] == pytest.approx(10, abs=1)
+
+
+async def test_turns_between_queues_are_forgotten_when_they_say_nothing_more(world: Any) -> None:
+    users = [await world.member(name) for name in ("one", "two")]
+    await submit(world, users[0].actor, 1, "a")
+    await submit(world, users[1].actor, 5, "b")
+    assert len(await claim(world, 6, "a", "b")) == 6
+    await Delayed(world.database, world.bus).tidy()
+    async with world.database.transaction() as tx:
+        left = await tx.fetch("SELECT user_id FROM fair_turns ORDER BY user_id")
+    assert {row["user_id"] for row in left} == {turns.LAST, users[1].actor.owner}

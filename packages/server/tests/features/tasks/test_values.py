@@ -3,8 +3,8 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from orchestra_protocol import agent_pb2 as pb
 from orchestra.features.tasks.service.values import TooDeep, check, from_value, to_value
+from orchestra_protocol import agent_pb2 as pb
 
 json = st.recursive(
     st.none()

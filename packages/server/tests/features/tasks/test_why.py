@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
+from orchestra.features.tasks import Priority
 from orchestra.features.tasks.service.reading.telling import Teller
 from orchestra.features.tasks.service.reading.why import why as explained
 from orchestra.features.tasks.service.reading.wording import ordinal, seconds_words
@@ -51,6 +52,28 @@ async def test_all_are_busy_with_a_place_and_a_time(
         await agent.say(assigned[0], agent.result(1))
         await world.state(uuid.UUID(assigned[0].task_id), "succeeded")
         assert (await why(http, tasks[0]))["code"] == "over"
+
+
+async def test_what_waits_in_other_queues_of_its_agents_may_go_first(
+    world: Any, wire: Any, http: httpx.AsyncClient
+) -> None:
+    async with wire(await world.plane(), slots=1, capabilities=("echo", "other")) as agent:
+        await agent.connect()
+        await world.submit("other", 1)
+        await agent.assigned()
+        await run_sql(world, "UPDATE agents SET tasks_completed = 4, busy_seconds = 80")
+        for number in range(3):
+            await world.submit("other", number, priority=Priority.CRITICAL)
+        task = await world.submit("echo", 1)
+        said = await why(http, task)
+        assert said["code"] == "all_busy"
+        assert (said["parameters"]["position"], said["parameters"]["elsewhere"]) == (1, 3)
+        assert said["parameters"]["seconds"] is None
+        assert "1st in line, and 3 tasks of their other queues may go first" in said["message"]
+        await world.submit("other", 1, priority=Priority.LOW)
+        assert (await why(http, task))["parameters"]["elsewhere"] == 3
+        await http.post("/api/queues/other/pause")
+        assert (await why(http, task))["parameters"]["elsewhere"] == 0
 
 
 async def test_a_slot_is_free(world: Any, wire: Any, http: httpx.AsyncClient) -> None:

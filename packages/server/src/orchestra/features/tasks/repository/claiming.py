@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from orchestra.features.tasks.repository import turns
 from orchestra.features.tasks.types import (
     TRANSITIONS,
     Priority,
@@ -96,40 +97,62 @@ MAX_CLAIM = 64
 # planner: of a parameter it expects so many rows that it plans each claim anew, which doubles it.
 HEADS = f"""
         SELECT * FROM (
-            SELECT id, priority, fair_tag FROM tasks
+            SELECT id, priority, user_id, fair_tag FROM tasks
             WHERE queue = wanted.queue AND state = '{TaskState.QUEUED}' AND run_after IS NULL
                 AND blocked_on IS NULL {{of_owner}}
             ORDER BY priority DESC, fair_tag, id LIMIT {MAX_CLAIM} FOR UPDATE SKIP LOCKED
         ) AS few LIMIT {{count}}
     """
-# Of each queue its most urgent tasks, and of those the most urgent of all; between queues of equal
-# priority the one that is further behind its own clock, else in turns. Locks of others are skipped,
-# so control planes never wait for each other; `state` is written out because the index is partial.
-# A queue with limits is claimed from elsewhere (`limited.py`), a paused one not at all.
-_CLAIM = f"""
-WITH picked AS MATERIALIZED (
-    SELECT head.id, row_number() OVER (
-        ORDER BY head.priority DESC, head.fair_tag - coalesce(clock.virtual_time, 0),
-            clock.moved_at NULLS FIRST, head.id
-    ) AS place
+# By whether there are several queues: of each, some more are looked at, for it may be somebody's
+# turn who is not the first in his.
+COUNTS = ("$2", "$2::bigint + 8")
+# Of each queue its most urgent tasks. Locks of others are skipped, so control planes never wait for
+# each other; `state` is written out because the index is partial. None of a queue that is paused.
+_OF_QUEUES = f"""
     FROM unnest($1::text[]) AS wanted (queue)
     CROSS JOIN LATERAL ({HEADS}) AS head
     LEFT JOIN fair_clocks AS clock
         ON clock.queue = wanted.queue AND clock.priority = head.priority
-    WHERE NOT EXISTS (
-        SELECT FROM queues WHERE name = wanted.queue AND paused_at IS NOT NULL
-    ) AND NOT EXISTS (
-        SELECT FROM limits WHERE limits.queue IS NULL OR limits.queue = wanted.queue
-    )
-), placed AS (
+    WHERE NOT EXISTS (SELECT FROM queues WHERE name = wanted.queue AND paused_at IS NOT NULL)
+"""
+_BEHIND = "head.fair_tag - coalesce(clock.virtual_time, 0)"
+# The most urgent of all: of a queue by its tags, of several by the users' turns, then from the one
+# that is further behind its own clock, else in turns.
+PICK_OF_ONE = f"""picked AS MATERIALIZED (
+    SELECT head.id, row_number() OVER (
+        ORDER BY head.priority DESC, {_BEHIND}, clock.moved_at NULLS FIRST, head.id
+    ) AS place
+    {_OF_QUEUES} {{unless}}
+)"""
+PICK_OF_SEVERAL = f"""heads AS MATERIALIZED (
+    SELECT head.id, head.priority, head.user_id, {_BEHIND} AS behind, clock.moved_at
+    {_OF_QUEUES} {{unless}}
+), {turns.PICKED}"""
+_PLACED = """placed AS MATERIALIZED (
     SELECT picked.id, slot.agent_id, slot.agent_name
     FROM picked JOIN unnest($3::uuid[], $4::text[]) WITH ORDINALITY
         AS slot (agent_id, agent_name, place) USING (place)
-), {TAKE}
-"""
+)"""
+# A queue with limits is claimed from elsewhere (`limited.py`).
+_UNLESS = """AND NOT EXISTS (
+        SELECT FROM limits WHERE limits.queue IS NULL OR limits.queue = wanted.queue
+    )"""
+_OF_ONE = f"WITH {PICK_OF_ONE}, {_PLACED}, {TAKE}"
+_OF_SEVERAL = f"WITH {PICK_OF_SEVERAL}, {_PLACED}, {turns.NOTED}, {TAKE}"
 
-CLAIM_ALL = _CLAIM.format(count="$2", lease="$5", of_owner="")
-_CLAIM_OWN = _CLAIM.format(count="$2", lease="$5", of_owner="AND user_id = $6")
+
+# By whether it is from several queues, and for one owner alone.
+_CLAIMS = {
+    (is_of_several, is_own): text.format(
+        count=COUNTS[is_of_several],
+        lease="$5",
+        of_owner="AND user_id = $6" if is_own else "",
+        unless=_UNLESS,
+    )
+    for is_of_several, text in ((False, _OF_ONE), (True, _OF_SEVERAL))
+    for is_own in (False, True)
+}
+CLAIM_ALL = _CLAIMS[False, False]
 
 
 async def claim(
@@ -146,7 +169,7 @@ async def claim(
     statement is its own transaction, for this is the way that every task waits for.
     """
     rows = await database.fetch(
-        CLAIM_ALL if owner is None else _CLAIM_OWN,
+        _CLAIMS[len(queues) > 1, owner is not None],
         list(queues),
         len(slots),
         [slot.agent_id for slot in slots],

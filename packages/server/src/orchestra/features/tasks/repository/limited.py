@@ -4,7 +4,16 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from orchestra.features.tasks.repository.claiming import HEADS, TAKE, Claim, Slot, to_claim
+from orchestra.features.tasks.repository import turns
+from orchestra.features.tasks.repository.claiming import (
+    COUNTS,
+    PICK_OF_ONE,
+    PICK_OF_SEVERAL,
+    TAKE,
+    Claim,
+    Slot,
+    to_claim,
+)
 from orchestra.features.tasks.repository.limits import BUCKETS
 from orchestra.features.tasks.types import QueueName, TaskId
 from orchestra.foundation.database import Database, Transaction
@@ -20,26 +29,21 @@ class Candidate:
 
 # Unlike the claim without limits, this one is for queues of any kind.
 _CANDIDATES = f"""
-WITH picked AS MATERIALIZED (
-    SELECT head.id, row_number() OVER (
-        ORDER BY head.priority DESC, head.fair_tag - coalesce(clock.virtual_time, 0),
-            clock.moved_at NULLS FIRST, head.id
-    ) AS place
-    FROM unnest($1::text[]) AS wanted (queue)
-    CROSS JOIN LATERAL ({HEADS}) AS head
-    LEFT JOIN fair_clocks AS clock
-        ON clock.queue = wanted.queue AND clock.priority = head.priority
-    WHERE NOT EXISTS (SELECT FROM queues WHERE name = wanted.queue AND paused_at IS NOT NULL)
-)
 SELECT tasks.id, {BUCKETS} AS buckets FROM picked JOIN tasks ON tasks.id = picked.id
 WHERE place <= $2 ORDER BY place
 """
-_CANDIDATES_ALL = _CANDIDATES.format(count="$2", of_owner="")
-_CANDIDATES_OWN = _CANDIDATES.format(count="$2", of_owner="AND user_id = $3")
+# By whether they are of several queues, and for one owner alone.
+_OF = {
+    (is_of_several, is_own): f"WITH {pick} {_CANDIDATES}".format(
+        count=COUNTS[is_of_several], of_owner="AND user_id = $3" if is_own else "", unless=""
+    )
+    for is_of_several, pick in ((False, PICK_OF_ONE), (True, PICK_OF_SEVERAL))
+    for is_own in (False, True)
+}
 _TAKE = f"""
 WITH placed AS MATERIALIZED (
     SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[]) AS given (id, agent_id, agent_name)
-), {TAKE}
+), {turns.NOTED}, {TAKE}
 """.format(lease="$4")
 # From one bucket to the next along the index, from where the last look ended.
 _BLOCKED = """
@@ -62,7 +66,7 @@ async def candidates(
 ) -> list[Candidate]:
     """The most urgent tasks of the queues, locked; none of queues that are paused."""
     rows = await tx.fetch(
-        _CANDIDATES_ALL if owner is None else _CANDIDATES_OWN,
+        _OF[len(queues) > 1, owner is not None],
         list(queues),
         limit,
         *([] if owner is None else [owner]),

@@ -56,6 +56,7 @@ class Server:
     is_drained: bool
     is_quarantined: bool
     quarantine_until: datetime | None
+    queues: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +92,7 @@ SELECT name, status, reason, shared OR owner_id = $2 AS is_for, slots, (
             AND state IN ('running', 'cancelling')
     ) AS in_use, tasks_completed + tasks_failed AS ended, busy_seconds,
     drained_at IS NOT NULL AS is_drained, quarantined_at IS NOT NULL AS is_quarantined,
-    quarantine_until
+    quarantine_until, capabilities AS queues
 FROM agents WHERE $1 = ANY(capabilities) OR id::text = $1
 ORDER BY status = 'offline', name LIMIT 10000
 """
@@ -188,6 +189,28 @@ async def count_ahead(tx: Transaction, task: Facts, *, only_own: bool) -> int:
         task.fair_tag,
         task.id,
         task.user_id if only_own else None,
+        MAX_AHEAD,
+    )
+    return number
+
+
+async def count_elsewhere(tx: Transaction, task: Facts, queues: Sequence[str]) -> int:
+    """How many as urgent wait in those of the queues that are others; up to `MAX_AHEAD`."""
+    number: int = await tx.fetch_value(
+        """
+        SELECT count(*) FROM (
+            SELECT 1 FROM tasks
+            WHERE queue = ANY($1::text[]) AND queue <> $2 AND state = 'queued'
+                AND run_after IS NULL AND blocked_on IS NULL AND priority >= $3
+                AND NOT EXISTS (
+                    SELECT FROM queues WHERE name = tasks.queue AND paused_at IS NOT NULL
+                )
+            LIMIT $4
+        ) AS elsewhere
+        """,
+        list(queues),
+        task.queue,
+        task.priority,
         MAX_AHEAD,
     )
     return number

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from orchestra.features.tasks import events
-from orchestra.features.tasks.repository import fairness, limits
+from orchestra.features.tasks.repository import fairness, limits, turns
 from orchestra.features.tasks.repository.fairness import InLine
 from orchestra.features.tasks.service.announcing import tell_of_waiting
 from orchestra.features.tasks.service.queues.limits import free_orphans
@@ -35,6 +35,7 @@ class Delayed:
             changed = await fairness.give_back_unused(tx, limit=BATCH)
         async with self._database.transaction() as tx:
             changed = max(changed, await fairness.forget_served(tx, limit=BATCH))
+            changed = max(changed, await turns.forget(tx, limit=BATCH))
             idle = await fairness.forget_idle(tx, days=IDLE_DAYS, limit=BATCH)
             changed = max(changed, idle, await limits.forget_full_tokens(tx, limit=BATCH))
         async with self._database.transaction() as tx:

@@ -47,15 +47,20 @@ async def its_turn(tx: Transaction, task: Facts, servers: Sequence[Server]) -> W
     slots = sum(agent.slots for agent in able)
     free = sum(max(0, agent.slots - agent.in_use) for agent in able)
     ahead = await repository.count_ahead(tx, task, only_own=False)
-    known: dict[str, Any] = {"slots": slots, "free": free, "position": ahead + 1, "seconds": None}
-    if ahead < free:
+    queues = {name for agent in able for name in agent.queues}
+    elsewhere = await repository.count_elsewhere(tx, task, sorted(queues))
+    known: dict[str, Any] = {"slots": slots, "free": free, "position": ahead + 1}
+    known |= {"elsewhere": elsewhere, "seconds": None}
+    if ahead + elsewhere < free:
         return Why("about_to_start", "A slot is free; it starts in a moment.", known)
-    seconds = _estimate(able, ahead + 1, slots)
+    seconds = None if elsewhere else _estimate(able, ahead + 1, slots)
     known["seconds"] = None if seconds is None else round(seconds, 1)
     place = f"it is {ordinal(ahead + 1)} in line"
     if ahead == MAX_AHEAD:
         place = f"more than {MAX_AHEAD} are before it"
     when = f"about {seconds_words(seconds)}" if seconds is not None else "nothing measured yet"
+    if elsewhere:  # whose turn it is between queues is known only when it is
+        when = f"and {count_words(elsewhere, 'task')} of their other queues may go first"
     if free > 0:
         said = f"{free} of {slots} slots are free ({_agents(able)}), but not for so many at once"
         return Why("in_line", f"{said}; {place}, {when}.", known)
@@ -76,12 +81,14 @@ def _out_of_service(agents: Sequence[Server], known: dict[str, Any]) -> Why:
     ):
         if those:
             first = those[0]
-            why = f" ({first.reason})" if first.reason else ""
+            what = f"{state} ({first.reason})" if first.reason else state
+            if first.reason.startswith(state):
+                what = first.reason
             until = first.quarantine_until if code == "agent_quarantined" else None
             known |= {"agent_name": first.name, "agents": len(those), "reason": first.reason}
             known |= {"until": None if until is None else until.isoformat()}
             more = f" and {len(those) - 1} more are" if len(those) > 1 else " is"
-            return Why(code, f"{first.name}{more} {state}{why}.", known)
+            return Why(code, f"{first.name}{more} {what}.", known)
     said = f"{_agents(agents)} could take it, but is not heard of in time."
     return Why("no_agent", said, known)
 
