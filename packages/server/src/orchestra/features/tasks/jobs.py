@@ -124,7 +124,7 @@ class FinishDelivery:
         return 0.0
 
     async def deliver(self) -> int:
-        """One batch; returns its size. A callback that fails is undone and tried again, ever later."""
+        """One batch; returns its size. What fails is undone and tried again, ever later."""
         # Looked for outside of the transaction: mostly there are none.
         untold = await ending.untold(self._database, limit=DELIVER_BATCH)
         if not untold:
