@@ -9,6 +9,7 @@ from orchestra.features.tasks import Priority
 from orchestra.features.tasks.service.reading.telling import Teller
 from orchestra.features.tasks.service.reading.why import why as explained
 from orchestra.features.tasks.service.reading.wording import ordinal, seconds_words
+from orchestra_protocol import agent_pb2 as pb
 
 pytestmark = pytest.mark.anyio
 
@@ -250,3 +251,20 @@ def test_numbers_are_said_as_people_say_them() -> None:
     assert [seconds_words(seconds) for seconds in (0.2, 40, 240, 7200, 200_000)] == [
         *("1 s", "40 s", "4 min", "2 h", "2 d")
     ]
+
+
+async def test_a_task_that_gives_its_slot_back_says_for_what(world: Any, wire: Any) -> None:
+    async with wire(await world.plane()) as agent:
+        await agent.connect()
+        task = await world.submit("echo", 1)
+        run = await agent.assigned()
+        wanted = pb.Command(suspend=pb.Suspend(name="nap", seconds=600))
+        await agent.ask_for(run, wanted)
+        await world.state(task.id, "waiting")
+
+    async def told() -> Any:
+        found = await world.events(task.id)
+        return next((said for _, kind, said in found if kind == "task.waiting"), None)
+
+    said = await world.eventually(told)
+    assert (said["code"], said["epoch"]) == ("waiting_for_timer", (await world.task(task.id)).epoch)

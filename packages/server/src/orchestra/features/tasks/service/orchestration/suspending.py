@@ -11,12 +11,15 @@ from datetime import datetime
 from orchestra_protocol import agent_pb2 as pb
 
 from orchestra.features.events import Outbox
+from orchestra.features.tasks import events
 from orchestra.features.tasks.errors import BadCommand, NameTaken, TooMany, UnknownStep
-from orchestra.features.tasks.repository import ending, waiting
+from orchestra.features.tasks.events import Subject
+from orchestra.features.tasks.repository import ending, waiting, why
 from orchestra.features.tasks.repository import steps as step_rows
 from orchestra.features.tasks.repository.ending import Locked
 from orchestra.features.tasks.service.ends.ending import Ending, end_all
 from orchestra.features.tasks.service.orchestration.steps import check_name
+from orchestra.features.tasks.service.reading.why import explain
 from orchestra.features.tasks.service.submitting.validation import MAX_SECONDS
 from orchestra.features.tasks.types import Step, StepKind, TaskId, Trigger
 from orchestra.foundation.auth import Actor
@@ -61,7 +64,15 @@ async def suspend(
     (outcome,) = await end_all(tx, outbox, bus, [_ending(leave)])
     if isinstance(outcome, Exception):
         raise outcome
+    await _tell_why(tx, outbox, task)
     return None
+
+
+async def _tell_why(tx: Transaction, outbox: Outbox, task: Locked) -> None:
+    facts = await why.facts(tx, task.id)
+    if facts is not None:
+        subject = Subject(task_id=task.id, user_id=task.user_id, capability=task.capability)
+        await outbox.add(tx, *events.waiting(subject, facts.epoch, await explain(tx, facts)))
 
 
 async def wake(tx: Transaction, outbox: Outbox, bus: Bus, ids: Sequence[TaskId]) -> int:

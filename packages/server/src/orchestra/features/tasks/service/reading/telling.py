@@ -1,5 +1,6 @@
 """Tells those who follow along why tasks wait: of each queue the next in line, when it changes.
 
+A task that gives its slot back says for what by itself (`orchestration/suspending.py`).
 Whoever wants to know it of any other task, or now, asks (`why`).
 """
 
@@ -29,7 +30,7 @@ class Teller:
     def __init__(self, database: Database, bus: Bus) -> None:
         self._database = database
         self._bus = bus
-        self._told: OrderedDict[TaskId, tuple[int, str]] = OrderedDict()
+        self._told: OrderedDict[TaskId, tuple[object, ...]] = OrderedDict()
 
     async def step(self) -> float:
         messages: list[Message] = []
@@ -48,7 +49,7 @@ class Teller:
         return LOOK_SECONDS
 
     def _is_new(self, task: Facts, said: Why) -> bool:
-        now = (task.epoch, said.code)
+        now = (task.epoch, said.code, said.parameters.get("position"))
         before = self._told.pop(task.id, None)
         self._told[task.id] = now
         if len(self._told) > KEPT:
