@@ -20,6 +20,7 @@ from orchestra_sdk._runtime import Options, Runtime
 _Handler = TypeVar("_Handler", bound=Callable[..., Any])
 
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_LONGEST_PROBE_SECONDS = 2_592_000.0  # thirty days; the server takes no more
 _log = logging.getLogger("orchestra_sdk")
 
 
@@ -77,8 +78,9 @@ class Agent:
         """
         if not _is_word(name):
             raise ValueError(f"a capability is 1 to 64 of a-z A-Z 0-9 _ -, not {name!r}")
-        if probe_seconds <= 0:
-            raise ValueError(f"probe_seconds must be more than 0, not {probe_seconds}")
+        if not 0 < probe_seconds <= _LONGEST_PROBE_SECONDS:
+            most = f"{_LONGEST_PROBE_SECONDS:.0f}"
+            raise ValueError(f"probe_seconds: more than 0, up to {most}, not {probe_seconds}")
 
         def declare(handler: _Handler) -> _Handler:
             if name in self._capabilities:

@@ -31,6 +31,7 @@ class WireAgent:
     agent_id: str = ""
     takes_batches: bool = False
     backlog: int = 0
+    details: tuple[pb.Capability, ...] = ()
     waiting: list[tuple[str, int]] = field(default_factory=list[tuple[str, int]])
     inbox: asyncio.Queue[pb.TaskMessage] = field(default_factory=asyncio.Queue[pb.TaskMessage])
     outbox: asyncio.Queue[pb.TaskMessage | None] = field(
@@ -47,6 +48,7 @@ class WireAgent:
             pb.RegisterAgentRequest(
                 name=self.name,
                 capabilities=self.capabilities,
+                capability_details=self.details,
                 slots=self.slots,
                 instance_id=self.instance_id,
             ),

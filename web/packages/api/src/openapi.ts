@@ -37,7 +37,7 @@ export interface paths {
         put?: never;
         /**
          * Enrol
-         * @description Exchanges a token for the agent's own key.
+         * @description Exchanges a token for the agent's own key; who uses a former one has to show the new one.
          */
         post: operations["enrol"];
         delete?: never;

@@ -102,10 +102,21 @@ class FastClient(Client):
         return [outcome or TimeoutError() for outcome in window.outcomes]
 
     async def publish_unanswered(self, messages: Sequence[Message]) -> None:
-        """Hands messages to the connection; raises what nats-py raises when it cannot take them."""
+        """Hands messages to the connection; raises what nats-py raises when it cannot take them.
+
+        One that is too large does not keep the others back.
+        """
+        refused: nats.errors.Error | None = None
         for message in messages:
-            await self._write(_command(message, b"", self.max_payload), len(message.payload))
+            try:
+                command = _command(message, b"", self.max_payload)
+            except nats.errors.Error as error:
+                refused = error
+            else:
+                await self._write(command, len(message.payload))
         await self._kick()
+        if refused is not None:
+            raise refused
 
     def _begin(self, window: _Window, place: int) -> bytes:
         self._sent += 1

@@ -39,6 +39,14 @@ async def test_the_same_owner_and_name_are_the_same_agent(world: Any, wire: Any)
         {"capabilities": ("has space",)},
         {"capabilities": ("tasks.>",)},
         {"capabilities": (str(uuid.UUID(int=1)),)},
+        {"name": " "},
+        {"details": (pb.Capability(name="unknown"),)},
+        {"details": (pb.Capability(name="echo"),) * 2},
+        {"details": (pb.Capability(name="echo", probe_seconds=float("inf")),)},
+        {"details": (pb.Capability(name="echo", probe_seconds=float("nan")),)},
+        {"details": (pb.Capability(name="echo", input_schema='"\\ud800"'),)},
+        {"details": (pb.Capability(name="echo", input_schema="[" * 30_000),)},
+        {"details": (pb.Capability(name="echo", input_schema="1", description="x" * 5_000),)},
     ],
 )
 async def test_a_registration_that_cannot_be_is_refused(
@@ -48,6 +56,31 @@ async def test_a_registration_that_cannot_be_is_refused(
         async with wire(await world.plane(), **wrong):
             pass
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_what_agents_say_of_their_capabilities_is_bounded_in_all(
+    world: Any, wire: Any
+) -> None:
+    names = tuple(f"c{number}" for number in range(6))
+    large = f'"{"x" * 60_000}"'
+    details = tuple(pb.Capability(name=name, input_schema=large) for name in names)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        async with wire(await world.plane(), capabilities=names, details=details):
+            pass
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_a_record_of_a_former_version_is_read(
+    world: Any, wire: Any, http: httpx.AsyncClient
+) -> None:
+    async with wire(await world.plane()) as agent:
+        async with world.database.transaction() as tx:
+            await tx.execute(
+                "UPDATE agents SET capability_details = $1",
+                [{"name": "echo", "probe_seconds": None}],
+            )
+        shown = (await http.get(f"/api/agents/{agent.agent_id}")).json()
+        assert shown["capability_details"][0]["probe_seconds"] == 0
 
 
 async def test_an_agents_status_follows_its_stream_and_its_slots(
@@ -226,6 +259,28 @@ async def test_an_agent_shows_its_key_again_when_its_owners_rights_change(
         with pytest.raises(TimeoutError):
             await agent.connect(seconds=0.5)
         assert (await agent.ended()).code() is grpc.StatusCode.UNAUTHENTICATED
+
+
+async def test_who_enrols_an_agent_again_ends_the_stream_of_the_former_key(
+    world: Any, wire: Any, http: httpx.AsyncClient
+) -> None:
+    async def key() -> str:
+        made = (await http.post("/api/agents/enrolments", json={"name": "remote"})).json()
+        body = {"token": made["token"], "name": "remote"}
+        return str((await http.post("/api/agents/enrol", json=body)).json()["agent_key"])
+
+    plane = await world.plane()
+    async with wire(plane, name="remote", key=await key()) as former, wire(plane) as other:
+        await former.connect()
+        await other.connect()
+        newer = await key()
+        await former.ended()
+        with pytest.raises(TimeoutError):
+            await former.connect(seconds=0.5)
+        assert (await former.ended()).code() is grpc.StatusCode.UNAUTHENTICATED
+        async with wire(plane, name="remote", key=newer, instance_id="another") as agent:
+            await agent.connect()
+        assert other.error is None, "only that agent is meant"
 
 
 async def test_prometheus_sees_how_many_agents_are_in_which_state(world: Any, wire: Any) -> None:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import grpc
 import httpx
 import pytest
 from orchestra_protocol import agent_pb2 as pb
@@ -68,6 +69,45 @@ async def test_an_agent_that_cannot_be_probed_is_not_blamed_for_it(world: Any, w
         await world.state(task.id, "succeeded")
         (here,) = list(plane.it.plane.registry)
         assert here.standing.quarantine is None
+
+
+async def test_what_an_agent_says_of_its_check_is_cut(world: Any, wire: Any) -> None:
+    plane = await world.plane()
+    details = (pb.Capability(name="echo", probe_seconds=1),)
+    async with wire(plane, details=details) as agent:
+        await agent.connect()
+        probe = pb.Probe()
+        while probe.capability != "echo":
+            (await agent.next(pb.TASK_TYPE_PROBE, seconds=15)).payload.Unpack(probe)
+        result = pb.ProbeResult(id=probe.id, healthy=True, message="y\0" * 100_000)
+        await agent.send(pb.TASK_TYPE_PROBE_RESULT, result)
+        (here,) = list(plane.it.plane.registry)
+
+        async def said() -> Any:
+            return [item.message for item in here.health.probes]
+
+        (message,) = await world.eventually(said)
+        assert len(message) <= 1_000
+        assert "\0" not in message
+
+
+async def test_garbage_instead_of_an_answer_ends_the_stream_with_words(
+    world: Any, wire: Any
+) -> None:
+    async with wire(await world.plane()) as agent:
+        await agent.connect()
+        await agent.send(pb.TASK_TYPE_PROBE_RESULT, pb.Welcome())
+        assert (await agent.ended()).code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+@pytest.mark.parametrize("wrong", [{"slots": -9}, {"backlog": -1}])
+async def test_a_hello_below_zero_is_refused(world: Any, wire: Any, wrong: Any) -> None:
+    async with wire(await world.plane()) as agent:
+        for name, value in wrong.items():
+            setattr(agent, name, value)
+        with pytest.raises(TimeoutError):
+            await agent.connect(seconds=1)
+        assert (await agent.ended()).code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
 async def _is_measured(plane: Any) -> bool:

@@ -1,26 +1,36 @@
 """What follows from failures, without a clock or a database."""
 
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from orchestra.features.agents.repository import Suspect
 from orchestra.features.agents.service.quarantine import Fault, Policy, judge
 from orchestra.features.agents.types import AgentId, Quarantine
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 AGENT = AgentId(uuid.UUID(int=1))
+OWNER, STRANGER, OTHER = (uuid.UUID(int=n) for n in (900, 901, 902))
 POLICY = Policy(failures=3, first_seconds=30, longest_seconds=100)
 
 
 def suspect(*blamed: int, **more: Any) -> Suspect:
     values: dict[str, Any] = {"quarantine": None, "round": 0, "ended_at": None, "now": NOW, **more}
-    return Suspect(id=AGENT, name="it", blamed=tuple(uuid.UUID(int=n) for n in blamed), **values)
+    return Suspect(
+        id=AGENT,
+        name="it",
+        owner_id=OWNER,
+        blamed=tuple(uuid.UUID(int=n) for n in blamed),
+        **values,
+    )
 
 
-def faults(*about: int, code: str = "handler_error") -> list[Fault]:
+def faults(*about: int, code: str = "handler_error", by: uuid.UUID = OWNER) -> list[Fault]:
     return [
-        Fault(agent_id=AGENT, about=uuid.UUID(int=n), code=code, message="It broke.") for n in about
+        Fault(agent_id=AGENT, about=uuid.UUID(int=n), code=code, message="It broke.", asked_by=by)
+        for n in about
     ]
 
 
@@ -38,6 +48,23 @@ def test_failures_of_different_tasks_in_a_row_lead_to_quarantine() -> None:
     sentence = judge(suspect(1, 2), faults(3), POLICY)
     assert (sentence.seconds, sentence.round) == (30, 1)
     assert sentence.reason == "3 failures in a row; the last was handler_error: It broke."
+
+
+@pytest.mark.parametrize("code", ["handler_error", "unknown_capability"])
+def test_what_one_stranger_asks_for_is_never_enough_alone(code: str) -> None:
+    sentence = judge(suspect(), faults(*range(100), code=code, by=STRANGER), POLICY)
+    assert sentence.seconds is None
+    assert len(sentence.blamed) == POLICY.failures - 1
+    other = faults(7, code=code, by=OTHER)
+    found = replace(suspect(), blamed=sentence.blamed)
+    assert judge(found, other, POLICY).seconds == 30
+
+
+def test_what_a_stranger_asks_for_does_not_decide_a_trial() -> None:
+    trial = suspect(1, quarantine=serving(until=NOW - timedelta(seconds=1)), round=1)
+    assert judge(trial, faults(2, by=STRANGER), POLICY).seconds is None
+    assert judge(trial, faults(2), POLICY).seconds == 60
+    assert judge(trial, faults(2, code="agent_lost", by=STRANGER), POLICY).seconds == 60
 
 
 def test_runs_lost_together_are_one_failure() -> None:

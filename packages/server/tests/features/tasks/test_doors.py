@@ -55,6 +55,23 @@ async def test_a_task_for_an_agent_that_is_not_there_is_refused(http: httpx.Asyn
     assert answer.status_code == 404
 
 
+async def test_a_task_for_an_agent_is_one_of_those_it_can_do(
+    world: Any, wire: Any, http: httpx.AsyncClient
+) -> None:
+    async with (
+        wire(await world.plane()) as one,
+        wire(await world.plane(), name="two", capabilities=("a", "b")) as two,
+    ):
+        for agent_id, capability in ((one.agent_id, "x"), (two.agent_id, "")):
+            body = {"agent_id": agent_id, "capability": capability, "input": 1}
+            answer = await http.post("/api/tasks", json=body)
+            assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "capability")
+            batch = await http.post("/api/tasks/batch", json={"tasks": [body]})
+            assert batch.status_code == 422
+        answer = await http.post("/api/tasks", json={"agent_id": one.agent_id, "input": 1})
+        assert (answer.status_code, answer.json()["capability"]) == (202, "echo")
+
+
 async def test_a_batch_is_taken_in_whole_or_not_at_all(http: httpx.AsyncClient) -> None:
     good = {"capability": "echo", "input": 1}
     taken = await http.post("/api/tasks/batch", json={"tasks": [good] * 1000})

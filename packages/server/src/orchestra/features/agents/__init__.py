@@ -20,7 +20,12 @@ from orchestra.features.agents.service.enrolment import key_check
 from orchestra.features.agents.service.presence import Presence
 from orchestra.features.agents.service.quarantine import FAULTS, Fault, note_faults
 from orchestra.features.agents.service.quarantine import Policy as QuarantinePolicy
-from orchestra.features.agents.service.registration import check_owned, find, visible
+from orchestra.features.agents.service.registration import (
+    addressed,
+    check_owned,
+    find,
+    visible,
+)
 from orchestra.features.agents.service.registry import Registry
 from orchestra.features.agents.types import Agent, AgentId, AgentStatus, Probe
 
@@ -41,6 +46,7 @@ __all__ = [
     "Probe",
     "QuarantinePolicy",
     "Registry",
+    "addressed",
     "agent_names",
     "agents_of",
     "check_owned",

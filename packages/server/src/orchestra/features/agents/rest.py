@@ -178,12 +178,13 @@ async def create_enrolment(
 async def enrol(
     request: Request[Any, Any, Any],
     database: DatabaseArg,
+    bus: BusArg,
     settings: SettingsArg,
     data: JSONBody[EnrolRequest],
 ) -> EnrolledView:
-    """Exchanges a token for the agent's own key."""
+    """Exchanges a token for the agent's own key; who uses a former one has to show the new one."""
     async with database.transaction() as tx:
-        key = await enrolment.enrol(tx, data.token, data.name, ip=client_ip(request))
+        key = await enrolment.enrol(tx, bus, data.token, data.name, ip=client_ip(request))
     return EnrolledView(
         agent_key=key, grpc_url=settings.base_url, model_base_url=f"{settings.base_url}/v1"
     )

@@ -1,6 +1,5 @@
 """What REST carries about agents, and how agents look in protobuf."""
 
-import json
 from datetime import datetime
 from typing import Any
 
@@ -88,7 +87,7 @@ def registration_from_wire(request: pb.RegisterAgentRequest) -> Registration:
                 output_schema=_schema(
                     item.output_schema, f"capability_details[{place}].output_schema"
                 ),
-                probe_seconds=max(0.0, item.probe_seconds),
+                probe_seconds=item.probe_seconds,
             )
             for place, item in enumerate(request.capability_details)
         ],
@@ -130,8 +129,8 @@ def _schema(text: str, field: str) -> Any:
     if len(text) > MAX_SCHEMA_BYTES:
         raise InvalidInput(f"{field}: too large", fields=[FieldError(field, "too large")])
     try:
-        return json.loads(text)
-    except ValueError as error:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError, ValueError) as error:
         message = "is not JSON"
         raise InvalidInput(f"{field} {message}", fields=[FieldError(field, message)]) from error
 

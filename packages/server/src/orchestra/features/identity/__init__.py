@@ -3,7 +3,7 @@
 It knows of `audit` only. What a lease or an agent's key is, others know and hand in.
 """
 
-from orchestra.features.identity.events import REVOKED
+from orchestra.features.identity.events import REVOKED, revocation, revoked_by
 from orchestra.features.identity.repository import user_names
 from orchestra.features.identity.service.api_keys import ensure_local_key
 from orchestra.features.identity.service.authenticator import (
@@ -29,5 +29,7 @@ __all__ = [
     "first_admin_link",
     "mint_key",
     "parse_key",
+    "revocation",
+    "revoked_by",
     "user_names",
 ]

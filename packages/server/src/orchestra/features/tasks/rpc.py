@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 
 from google.protobuf.message import DecodeError
 from orchestra_protocol import agent_pb2 as pb
@@ -96,7 +97,8 @@ class TaskRpcs:
         new = schemas.new_task_from_wire(request)
         if new.agent_id is not None:
             async with self._database.transaction() as tx:
-                await agents.visible(tx, actor, new.agent_id)
+                by = await agents.addressed(tx, actor, new.agent_id, new.capability)
+            new = replace(new, capability=by)
         return await self._submitter.submit(actor, new)
 
 
@@ -109,6 +111,8 @@ async def _hello(request: AsyncIterator[pb.TaskMessage]) -> pb.Hello:
             raise BadMessage("The first message of a stream is Hello.")
     except (TimeoutError, StopAsyncIteration, DecodeError) as error:
         raise BadMessage("The first message of a stream is Hello.") from error
+    if hello.slots < 0 or hello.backlog < 0:
+        raise BadMessage("slots and backlog are not below zero.")
     return hello
 
 

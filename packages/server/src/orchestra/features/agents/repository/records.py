@@ -265,7 +265,7 @@ def _to_agent(row: Row) -> Agent:
         owner_id=row["owner_id"],
         shared=row["shared"],
         capabilities=row["capabilities"],
-        capability_details=msgspec.convert(row["capability_details"], list[Capability]),
+        capability_details=[_to_capability(value) for value in row["capability_details"]],
         status=AgentStatus(row["status"]),
         reason=row["reason"],
         version=row["version"],
@@ -283,6 +283,12 @@ def _to_agent(row: Row) -> Agent:
         quarantine=to_quarantine(row),
         health=None if row["health"] is None else msgspec.convert(row["health"], Health),
     )
+
+
+def _to_capability(value: dict[str, Any]) -> Capability:
+    """A former version kept seconds without an end, as null."""
+    seconds = value.get("probe_seconds") or 0.0
+    return msgspec.convert({**value, "probe_seconds": seconds}, Capability)
 
 
 def to_drain(row: Row) -> Drain | None:

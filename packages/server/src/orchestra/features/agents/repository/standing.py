@@ -24,6 +24,7 @@ class Suspect:
 
     id: AgentId
     name: str
+    owner_id: uuid.UUID
     blamed: tuple[uuid.UUID, ...]
     quarantine: Quarantine | None
     round: int  # of the newest quarantine
@@ -113,7 +114,7 @@ async def suspects(tx: Transaction, ids: Sequence[uuid.UUID]) -> list[Suspect]:
     """Locks the agents that have failed at something."""
     rows = await tx.fetch(
         f"""
-        SELECT {_STANDING}, name, blamed, quarantine_ended_at, now() AS now
+        SELECT {_STANDING}, name, owner_id, blamed, quarantine_ended_at, now() AS now
         FROM agents WHERE id = ANY($1::uuid[]) ORDER BY id FOR NO KEY UPDATE
         """,
         list(ids),
@@ -122,6 +123,7 @@ async def suspects(tx: Transaction, ids: Sequence[uuid.UUID]) -> list[Suspect]:
         Suspect(
             id=AgentId(row["id"]),
             name=row["name"],
+            owner_id=row["owner_id"],
             blamed=tuple(row["blamed"]),
             quarantine=to_quarantine(row),
             round=row["quarantine_round"],

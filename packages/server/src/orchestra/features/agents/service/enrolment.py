@@ -8,11 +8,18 @@ from datetime import datetime
 from orchestra.features import audit
 from orchestra.features.agents import repository
 from orchestra.features.agents.errors import InvalidEnrolment
-from orchestra.features.identity import AGENT_KEY_PREFIX, mint_key, parse_key
+from orchestra.features.identity import (
+    AGENT_KEY_PREFIX,
+    REVOKED,
+    mint_key,
+    parse_key,
+    revocation,
+)
 from orchestra.foundation import ids
 from orchestra.foundation.auth import ROLE_PERMISSIONS, Actor, ActorKind, Permission, Role
 from orchestra.foundation.database import Database, Transaction
 from orchestra.foundation.errors import FieldError, Forbidden, InvalidInput, Unauthenticated
+from orchestra.foundation.messaging import Bus
 from orchestra.foundation.settings import Settings
 
 TOKEN_SECONDS = 15 * 60.0
@@ -50,10 +57,10 @@ def with_pin(token: str, settings: Settings) -> str:
     return f"{token}.sha256-{hashlib.sha256(der).hexdigest()}"
 
 
-async def enrol(tx: Transaction, token: str, name: str, *, ip: str) -> str:
+async def enrol(tx: Transaction, bus: Bus, token: str, name: str, *, ip: str) -> str:
     """Exchanges a token for the key of the agent `name`; raises InvalidEnrolment.
 
-    Keys that the agent had before stop working.
+    Keys that the agent had before stop working, and the streams that were opened with them end.
     """
     _check_name(name)
     used = await repository.use_enrolment(tx, _hash(token))
@@ -76,6 +83,7 @@ async def enrol(tx: Transaction, token: str, name: str, *, ip: str) -> str:
         ip=ip,
     )
     await audit.record(tx, actor, "agent.enrolled", target_kind="agent", target_id=name)
+    tx.after_commit(lambda: bus.announce(REVOKED, revocation(owner_id, agent=name)))
     return minted.text
 
 

@@ -1,7 +1,9 @@
 """Agents that fail again and again get nothing for a while, then one task to show that they work.
 
 What counts is a failure that is the agent's own: that it was lost, stopped, broke, or does not know
-its own capability. One task counts once, however often it fails: it may be the task's fault.
+its own capability. One task counts once, however often it fails: it may be the task's fault. So may
+everything be that somebody has asked for who does not own the agent: no such person's tasks are
+enough alone, nor do they decide a trial.
 """
 
 import uuid
@@ -19,6 +21,8 @@ BY = "the system"
 # What is lost within so many seconds was lost by one and the same event.
 LOSS_SECONDS = 30
 FAULTS = frozenset({"agent_lost", "agent_stopped", "unknown_capability", "handler_error"})
+# What a task can bring about by what it asks for.
+ASKED_FOR = frozenset({"unknown_capability", "handler_error"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,12 +36,13 @@ class Policy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """An agent has failed at something: at a task, or a probe."""
+    """An agent has failed at something: at a task, which somebody has asked for, or a probe."""
 
     agent_id: uuid.UUID
     about: uuid.UUID
     code: str
     message: str
+    asked_by: uuid.UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +94,10 @@ def judge(suspect: Suspect, faults: Sequence[Fault], policy: Policy) -> Sentence
     is_on_trial = present is not None and present.is_on_trial(suspect.now)
     if not faults or policy.failures == 0 or (present is not None and not is_on_trial):
         return Sentence(suspect.blamed)
-    keys = [_key(fault, suspect) for fault in faults]
+    keys = [_key(fault, suspect, policy) for fault in faults]
     blamed = tuple(dict.fromkeys([*suspect.blamed, *keys]))
-    if not is_on_trial and len(blamed) < policy.failures:
+    is_decided = is_on_trial and not all(_is_anothers(fault, suspect) for fault in faults)
+    if not is_decided and len(blamed) < policy.failures:
         return Sentence(blamed)
     number = _round(suspect, policy)
     seconds = min(policy.longest_seconds, policy.first_seconds * 2.0 ** min(number - 1, 30))
@@ -111,10 +117,18 @@ def _round(suspect: Suspect, policy: Policy) -> int:
     return 1 if quiet > policy.longest_seconds else suspect.round + 1
 
 
-def _key(fault: Fault, suspect: Suspect) -> uuid.UUID:
-    if fault.code != "agent_lost":
+def _is_anothers(fault: Fault, suspect: Suspect) -> bool:
+    return fault.code in ASKED_FOR and fault.asked_by not in (None, suspect.owner_id)
+
+
+def _key(fault: Fault, suspect: Suspect, policy: Policy) -> uuid.UUID:
+    """What counts as one failure."""
+    if fault.code == "agent_lost":
+        return uuid.UUID(int=int(suspect.now.timestamp()) // LOSS_SECONDS)
+    if fault.asked_by is None or not _is_anothers(fault, suspect):
         return fault.about
-    return uuid.UUID(int=int(suspect.now.timestamp()) // LOSS_SECONDS)
+    place = fault.about.int % max(1, policy.failures - 1)
+    return uuid.uuid5(fault.asked_by, str(place))
 
 
 async def _begin(tx: Transaction, suspect: Suspect, sentence: Sentence) -> None:

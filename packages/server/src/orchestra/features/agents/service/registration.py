@@ -3,6 +3,8 @@
 import re
 import uuid
 
+import msgspec
+
 from orchestra.features import audit
 from orchestra.features.agents import repository
 from orchestra.features.agents.errors import AgentConnected, AgentNotFound, KeyOfAnotherAgent
@@ -15,7 +17,11 @@ from orchestra.foundation.errors import FieldError, Forbidden, InvalidInput
 
 CAPABILITY = re.compile(r"[A-Za-z0-9_-]{1,64}")
 MAX_NAME, MAX_VERSION, MAX_TEXT = 100, 100, 4_000
+MAX_NAMED = 10
 MAX_CAPABILITIES, MAX_LABELS, MAX_SLOTS = 100, 32, 1_000
+# Lists and events show the whole of every agent.
+MAX_DETAILS_BYTES = 256 * 1024
+MAX_PROBE_SECONDS = 2_592_000.0  # thirty days
 
 
 async def register(database: Database, actor: Actor, said: Registration) -> Agent:
@@ -44,6 +50,20 @@ async def visible(tx: Transaction, actor: Actor, agent_id: uuid.UUID) -> Agent:
     if agent is None or not may_see(actor, agent):
         raise AgentNotFound
     return agent
+
+
+async def addressed(tx: Transaction, actor: Actor, agent_id: uuid.UUID, capability: str) -> str:
+    """By which capability a task is for this agent; its only one need not be named.
+
+    Raises AgentNotFound, or InvalidInput for what the agent cannot do: it would fail at it.
+    """
+    agent = await visible(tx, actor, agent_id)
+    if capability in agent.capabilities:
+        return capability
+    if not capability and len(agent.capabilities) == 1:
+        return agent.capabilities[0]
+    said = f"{agent.name} can do {', '.join(agent.capabilities[:MAX_NAMED])}; name one of them"
+    raise InvalidInput(f"capability: {said}.", fields=[FieldError("capability", said)])
 
 
 async def owned(tx: Transaction, actor: Actor, agent_id: uuid.UUID) -> Agent:
@@ -100,8 +120,8 @@ async def find(tx: Transaction, wanted: AgentFilter) -> list[Agent]:
 
 def _problems(said: Registration) -> list[FieldError]:
     found: list[FieldError] = []
-    if not 1 <= len(said.name) <= MAX_NAME or not said.name.isprintable():
-        found.append(FieldError("name", f"1 to {MAX_NAME} printable characters"))
+    if not 1 <= len(said.name) <= MAX_NAME or not _is_shown(said.name):
+        found.append(FieldError("name", f"1 to {MAX_NAME} printable characters, no outer blanks"))
     if not 1 <= said.slots <= MAX_SLOTS:
         found.append(FieldError("slots", f"between 1 and {MAX_SLOTS}"))
     if len(said.version) > MAX_VERSION or not (said.version or "-").isprintable():
@@ -118,19 +138,43 @@ def _capability_problems(said: Registration) -> list[FieldError]:
             found.append(
                 FieldError(f"capabilities[{place}]", "1 to 64 letters, digits, - and _, not an id")
             )
-    if len(said.capability_details) > MAX_CAPABILITIES:
-        found.append(FieldError("capability_details", f"at most {MAX_CAPABILITIES}"))
-    for place, detail in enumerate(said.capability_details[:MAX_CAPABILITIES]):
+    return found + _detail_problems(said)
+
+
+def _detail_problems(said: Registration) -> list[FieldError]:
+    details = said.capability_details
+    if len(details) > MAX_CAPABILITIES:
+        return [FieldError("capability_details", f"at most {MAX_CAPABILITIES}")]
+    found: list[FieldError] = []
+    if len(msgspec.json.encode(details)) > MAX_DETAILS_BYTES:
+        found.append(FieldError("capability_details", f"{MAX_DETAILS_BYTES} bytes of JSON in all"))
+    names = [detail.name for detail in details]
+    for place, detail in enumerate(details):
+        field = f"capability_details[{place}]"
+        if detail.name not in said.capabilities or detail.name in names[:place]:
+            found.append(FieldError(f"{field}.name", "one of the capabilities, and each once"))
         if len(detail.description) > MAX_TEXT:
-            found.append(FieldError(f"capability_details[{place}].description", "too long"))
+            found.append(FieldError(f"{field}.description", "too long"))
+        if not 0 <= detail.probe_seconds <= MAX_PROBE_SECONDS:
+            most = f"0 (never) to {MAX_PROBE_SECONDS:.0f}"
+            found.append(FieldError(f"{field}.probe_seconds", most))
     return found
 
 
 def _label_problems(labels: dict[str, str]) -> list[FieldError]:
     if len(labels) > MAX_LABELS:
         return [FieldError("labels", f"at most {MAX_LABELS}")]
-    long = [key for key, value in labels.items() if len(key) > MAX_NAME or len(value) > MAX_NAME]
-    return [FieldError(f"labels.{key[:MAX_NAME]}", "too long") for key in long]
+    said = f"at most {MAX_NAME} printable characters"
+    return [
+        FieldError(f"labels.{key[:MAX_NAME]!r}", said)
+        for key, value in labels.items()
+        if max(len(key), len(value)) > MAX_NAME or not (key + value).isprintable()
+    ]
+
+
+def _is_shown(name: str) -> bool:
+    """People can read it and type it."""
+    return name.isprintable() and name == name.strip()
 
 
 def _is_id(name: str) -> bool:

@@ -11,7 +11,7 @@ import structlog
 from nats.aio.msg import Msg
 
 from orchestra.features.identity import repository
-from orchestra.features.identity.events import REVOKED
+from orchestra.features.identity.events import REVOKED, revocation, revoked_by
 from orchestra.features.identity.service.passwords import Passwords
 from orchestra.features.identity.service.run_tokens import RunClaims, RunTokens
 from orchestra.features.identity.service.secrets import parse_key, token_hash
@@ -102,7 +102,7 @@ class Identity:
             self.forget(user_id)
             try:
                 if self._bus is not None:
-                    await self._bus.announce(REVOKED, str(user_id).encode())
+                    await self._bus.announce(REVOKED, revocation(user_id))
             except Unavailable:
                 log.warning("a revocation was not announced", user_id=str(user_id))
 
@@ -114,7 +114,7 @@ class Identity:
 
     async def _on_revoked(self, message: Msg) -> None:
         try:
-            self.forget(uuid.UUID(message.data.decode()))
+            self.forget(revoked_by(message.data)[0])
         except ValueError:
             log.warning("a revocation names no user", payload=message.data[:100])
 

@@ -14,7 +14,7 @@ from orchestra.features.tasks import TaskRequest, check_task
 from orchestra.foundation import ids
 from orchestra.foundation.auth import Actor
 from orchestra.foundation.database import Transaction
-from orchestra.foundation.errors import FieldError
+from orchestra.foundation.errors import FieldError, InvalidInput
 from orchestra.foundation.settings import Settings
 
 _TIMING = frozenset({"cron", "timezone", "at"})
@@ -41,7 +41,9 @@ async def check_template(
     new = template.to_new()
     check_task(new, actor.owner, settings)
     if new.agent_id is not None:
-        await agents.visible(tx, actor, new.agent_id)
+        by = await agents.addressed(tx, actor, new.agent_id, new.capability)
+        if by != new.capability:  # the agent may learn more until it is due
+            raise InvalidInput(f"task.capability: name {by!r}.")
 
 
 async def visible(

@@ -7,19 +7,21 @@ from orchestra.features.tasks.types import TaskId
 from orchestra.foundation.database import Transaction
 
 
-async def agents_of(
+async def concerned(
     tx: Transaction, leases: Sequence[tuple[TaskId, int]]
-) -> dict[TaskId, uuid.UUID]:
-    """Which agents had these leases, by task."""
+) -> dict[TaskId, tuple[uuid.UUID, uuid.UUID]]:
+    """Which agents had these leases, and for which users, by task."""
     rows = await tx.fetch(
         """
-        SELECT task_id, agent_id FROM task_attempts
-        JOIN unnest($1::uuid[], $2::bigint[]) AS given (task_id, epoch) USING (task_id, epoch)
+        SELECT tasks.id, task_attempts.agent_id, user_id FROM task_attempts
+        JOIN unnest($1::uuid[], $2::bigint[]) AS given (task_id, epoch)
+            ON given.task_id = task_attempts.task_id AND given.epoch = task_attempts.epoch
+        JOIN tasks ON tasks.id = given.task_id
         """,
         [task_id for task_id, _ in leases],
         [epoch for _, epoch in leases],
     )
-    return {TaskId(row["task_id"]): row["agent_id"] for row in rows}
+    return {TaskId(row["id"]): (row["agent_id"], row["user_id"]) for row in rows}
 
 
 async def forgive(

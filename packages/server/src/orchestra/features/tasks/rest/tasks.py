@@ -1,6 +1,7 @@
 """Tasks: submit, list, look, cancel, follow."""
 
 import uuid
+from dataclasses import replace
 from typing import Annotated, Any
 
 from litestar import Request, Response, get, post
@@ -58,7 +59,7 @@ async def submit(
 ) -> Response[TaskView]:
     """Takes a task in: 202, or 200 with the same task for an idempotency key that was used."""
     new = data.to_new(idempotency_key)
-    await _check_agents(database, actor, [new])
+    (new,) = await _addressed(database, actor, [new])
     task = await submitter.submit(actor, new)
     return Response(task_view(task), status_code=200 if task.is_repeated else 202)
 
@@ -70,8 +71,7 @@ async def submit_batch(
     actor: ActorArg, database: DatabaseArg, submitter: SubmitterArg, data: JSONBody[BatchRequest]
 ) -> BatchView:
     """Takes up to a thousand tasks in, all or none."""
-    new = [item.to_new() for item in data.tasks]
-    await _check_agents(database, actor, new)
+    new = await _addressed(database, actor, [item.to_new() for item in data.tasks])
     tasks = await submitter.submit_all(actor, new)
     return BatchView(items=[BatchItem(id=task.id, state=task.state) for task in tasks])
 
@@ -161,13 +161,22 @@ async def follow(
     )
 
 
-async def _check_agents(database: Database, actor: Actor, new: list[NewTask]) -> None:
-    """Tasks for one agent need one that the caller may see; raises AgentNotFound."""
-    wanted = {item.agent_id for item in new if item.agent_id is not None}
-    if wanted:
-        async with database.transaction() as tx:
-            for agent_id in wanted:
-                await agents.visible(tx, actor, agent_id)
+async def _addressed(database: Database, actor: Actor, new: list[NewTask]) -> list[NewTask]:
+    """Tasks for one agent need one that the caller may see, and that can do them.
+
+    Raises AgentNotFound or InvalidInput.
+    """
+    wanted = {(item.agent_id, item.capability) for item in new if item.agent_id is not None}
+    if not wanted:
+        return new
+    async with database.transaction() as tx:
+        known = {key: await agents.addressed(tx, actor, *key) for key in wanted}
+    return [
+        item
+        if item.agent_id is None
+        else replace(item, capability=known[item.agent_id, item.capability])
+        for item in new
+    ]
 
 
 routes: list[ControllerRouterHandler] = [

@@ -30,16 +30,17 @@ async def note(
     ]
     if not failed:
         return
-    owners = await attempts.agents_of(tx, [(item.task_id, item.epoch) for item in failed])
+    concerned = await attempts.concerned(tx, [(item.task_id, item.epoch) for item in failed])
     faults = [
         Fault(
-            agent_id=owners[item.task_id],
+            agent_id=concerned[item.task_id][0],
             about=item.task_id,
             code=item.problem.code,
             message=item.problem.message,
+            asked_by=concerned[item.task_id][1],
         )
         for item in failed
-        if item.problem and item.task_id in owners
+        if item.problem and item.task_id in concerned
     ]
     await agents.note_faults(tx, bus, faults, policy_of(settings))
 

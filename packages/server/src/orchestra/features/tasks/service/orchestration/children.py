@@ -115,7 +115,8 @@ async def _prepare(
 ) -> PreparedTask:
     new = child.task
     if new.agent_id is not None:
-        await agents.visible(tx, _as_user(task), new.agent_id)
+        by = await agents.addressed(tx, _as_user(task), new.agent_id, new.capability)
+        new = replace(new, capability=by)
     ready = prepare(new, task.user_id, settings, wants_finish=True)
     if _key(ready.queue, ready.capability, new.input) in lineage:
         raise Cycle(f"The child {child.name!r} would do what a task above it does already.")

@@ -16,7 +16,7 @@ from orchestra.features.agents import ConnectedAgent, Fault, Probe
 from orchestra.features.tasks.service.ends.faults import policy_of
 from orchestra.features.tasks.service.streams.session import Session
 from orchestra.foundation import clock, ids
-from orchestra.foundation.database import Database
+from orchestra.foundation.database import Database, without_nul
 from orchestra.foundation.errors import OrchestraError
 from orchestra.foundation.messaging import Bus
 from orchestra.foundation.settings import Settings
@@ -30,6 +30,7 @@ STREAMS_PER_SECOND = 25
 LEAST_SECONDS = 1.0
 ANSWER_SECONDS = 10.0  # the agent gives up then, and says so
 MISSED_SECONDS = 15.0
+MAX_MESSAGE = 1_000  # of what an agent says of itself; it is shown wherever the agent is
 # A question about no capability: whoever answers it at all has a stream that works.
 STREAM = ""
 
@@ -102,7 +103,8 @@ class Prober:
         if asked.capability == STREAM:
             session.agent.note_stream(clock.monotonic() - asked.asked_at)
             return
-        await self._note(session.agent, _seen(asked, result.message, healthy=result.healthy))
+        said = without_nul(result.message[:MAX_MESSAGE])
+        await self._note(session.agent, _seen(asked, said, healthy=result.healthy))
 
     def _schedule(
         self,

@@ -48,9 +48,7 @@ class Receiver:
         elif message.type == pb.TASK_TYPE_RETURN:
             self._slots.take_returned(session, self._returned(session, message))
         elif message.type == pb.TASK_TYPE_PROBE_RESULT:
-            result = pb.ProbeResult()
-            message.payload.Unpack(result)
-            await self._prober.take(session, result)
+            await self._prober.take(session, _payload(message, pb.ProbeResult()))
         elif message.type == pb.TASK_TYPE_HELLO:
             raise BadMessage("Hello comes once, as the first message.")
         elif message.type == pb.TASK_TYPE_DRAIN:  # it is stopping: it gets nothing new
@@ -125,8 +123,15 @@ def _stranger(session: Session, task_id: TaskId, epoch: int) -> Run:
 def _unpack(message: pb.TaskMessage, into: _M) -> tuple[TaskId, _M]:
     """The task and the payload; raises BadMessage."""
     try:
+        return TaskId(uuid.UUID(message.task_id)), _payload(message, into)
+    except ValueError as error:
+        raise BadMessage from error
+
+
+def _payload(message: pb.TaskMessage, into: _M) -> _M:
+    try:
         if not message.payload.Unpack(into):
             raise BadMessage
-        return TaskId(uuid.UUID(message.task_id)), into
-    except (DecodeError, ValueError) as error:
+    except DecodeError as error:
         raise BadMessage from error
+    return into

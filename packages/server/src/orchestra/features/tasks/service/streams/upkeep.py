@@ -6,7 +6,7 @@ import msgspec
 import structlog
 from nats.aio.msg import Msg
 
-from orchestra.features.identity import REVOKED
+from orchestra.features.identity import REVOKED, revoked_by
 from orchestra.features.tasks import events
 from orchestra.features.tasks.repository import leases
 from orchestra.features.tasks.repository.leases import TextSoFar
@@ -16,6 +16,7 @@ from orchestra.features.tasks.service.streams.plane import TOKEN_SECONDS, Plane
 from orchestra.features.tasks.service.streams.run import Run
 from orchestra.features.tasks.service.streams.slots import ANSWER_SECONDS
 from orchestra.foundation import clock
+from orchestra.foundation.auth import ActorKind
 from orchestra.foundation.concurrency import Guard, forever
 from orchestra.foundation.errors import Conflict, Unavailable
 
@@ -156,10 +157,16 @@ class Upkeep:
             session.cancel(run, notice.reason)
 
     async def _on_revoked(self, message: Msg) -> None:
-        """Somebody's rights have changed: their agents have to show their credentials again."""
-        user_id = message.data.decode(errors="replace")
+        """Somebody's rights have changed, or an agent's key: credentials have to be shown again."""
+        try:
+            user_id, agent = revoked_by(message.data)
+        except ValueError:
+            log.warning("a revocation names no user", subject=message.subject)
+            return
         for session in list(self._plane.sessions.values()):
-            if str(session.actor.user_id) == user_id:
+            actor = session.actor
+            is_meant = not agent or (actor.kind is ActorKind.AGENT and actor.name == agent)
+            if actor.user_id == user_id and is_meant:
                 await self._plane.detach(session, Unavailable("Connect again."))
 
     async def _on_question(self, message: Msg) -> None:
