@@ -1187,7 +1187,7 @@ export interface paths {
         put?: never;
         /**
          * SubmitBatch
-         * @description Takes up to a thousand tasks in, all or none.
+         * @description Takes up to a thousand tasks in, all or none; the same ones again for the same key.
          */
         post: operations["submit_batch"];
         delete?: never;
@@ -1865,6 +1865,7 @@ export interface components {
             changed: number;
             matched: number;
             next_cursor: string | null;
+            refused: components["schemas"]["RefusedItem"][];
         };
         /** CancelRequest */
         CancelRequest: {
@@ -5213,7 +5214,9 @@ export interface operations {
     submit_batch: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                "Idempotency-Key"?: string | null;
+            };
             path?: never;
             cookie?: never;
         };

@@ -201,14 +201,19 @@ def bulk(
     words = ", ".join(f"{name} {value}" for name, value in meant.items())
     confirm(f"{action.capitalize()} all tasks with {words}?", yes=yes)
     body = {"action": action.value, "filter": meant, "priority": to, "reason": reason}
-    total, cursor = 0, None
+    total, cursor, refused = 0, None, 0
     while True:
         done = session.api.request("POST", "/api/tasks/bulk", body=body | {"cursor": cursor})
         total, cursor = total + done["changed"], done["next_cursor"]
+        for item in done.get("refused", []):
+            refused += 1
+            output.note(f"{item['task_id']}: {item['error']['message']}")
         if cursor is None:
             break
         output.note(f"{total} …")
     session.show({"changed": total})
+    if refused:
+        raise CliError(f"{refused} could not be submitted again now; try again in a moment.")
 
 
 @command(app, "tree")

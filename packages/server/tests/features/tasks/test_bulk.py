@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
-from orchestra.features.tasks import NewTask, Priority
+from orchestra.features.tasks import NewTask, Priority, Room
 from orchestra.features.tasks.repository import claiming
 from orchestra.features.tasks.repository.claiming import Slot
 from orchestra.features.tasks.types import QueueName
@@ -66,10 +66,10 @@ async def test_many_are_cancelled_by_a_filter(world: Any, http: httpx.AsyncClien
     await world.submit("other", 1)
     body = {"action": "cancel", "filter": {"capability": "echo"}, "reason": "not wanted"}
     done = (await http.post("/api/tasks/bulk", json=body)).json()
-    assert done == {"matched": 30, "changed": 30, "next_cursor": None}
+    assert done == {"matched": 30, "changed": 30, "next_cursor": None, "refused": []}
     assert await states(world) == {"cancelled": 30, "queued": 1}
     again = (await http.post("/api/tasks/bulk", json=body)).json()
-    assert again == {"matched": 0, "changed": 0, "next_cursor": None}
+    assert again == {"matched": 0, "changed": 0, "next_cursor": None, "refused": []}
     first, _ = [row["details"] for row in await audited(world, "tasks.bulk_cancel")]
     assert first == {"filter": {"capability": "echo"}, "count": 30, "reason": "not wanted"}
 
@@ -99,7 +99,7 @@ async def test_more_than_one_request_can_do_goes_on_at_the_cursor(
     first = (await http.post("/api/tasks/bulk", json=body)).json()
     assert (first["matched"], first["changed"]) == (500, 500)
     rest = await http.post("/api/tasks/bulk", json=body | {"cursor": first["next_cursor"]})
-    assert rest.json() == {"matched": 200, "changed": 200, "next_cursor": None}
+    assert rest.json() == {"matched": 200, "changed": 200, "next_cursor": None, "refused": []}
     async with world.database.transaction() as tx:
         low = await tx.fetch_value("SELECT count(*) FROM tasks WHERE priority = $1", Priority.LOW)
     assert low == 700
@@ -113,7 +113,7 @@ async def test_what_failed_is_tried_again_once(world: Any, http: httpx.AsyncClie
     await fail_all(world, "broken")
     body = {"action": "retry", "filter": {"error_code": "timeout"}}
     done = (await http.post("/api/tasks/bulk", json=body)).json()
-    assert done == {"matched": 5, "changed": 5, "next_cursor": None}
+    assert done == {"matched": 5, "changed": 5, "next_cursor": None, "refused": []}
     assert await states(world) == {"failed": 6, "queued": 5}
     assert (await http.post("/api/tasks/bulk", json=body)).json()["changed"] == 0
     assert len(await audited(world, "tasks.bulk_retry")) == 2
@@ -148,3 +148,26 @@ async def test_nobody_decides_about_the_tasks_of_others(world: Any, doors: Any) 
     changed = await alice.patch(f"/api/tasks/{task.id}", json={"priority": "low"})
     assert changed.status_code == 404
     assert (await world.task(task.id)).state == "queued"
+
+
+async def test_a_retry_takes_what_is_too_large_together_in_parts(
+    world: Any, http: httpx.AsyncClient
+) -> None:
+    for _ in range(10):
+        await world.submit("echo", "x" * 900_000)
+    await fail_all(world)
+    wish = {"action": "retry", "filter": {"error_code": "broken"}}
+    done = (await http.post("/api/tasks/bulk", json=wish)).json()
+    assert (done["matched"], done["changed"], done["refused"]) == (10, 10, [])
+
+
+async def test_a_retry_says_why_some_were_left(world: Any, http: httpx.AsyncClient) -> None:
+    for number in range(3):
+        await world.submit("echo", number)
+    await fail_all(world)
+    await http.patch("/api/queues/echo", json={"max_queued": 1})
+    world.submitter.room = Room(world.database, world.settings)
+    wish = {"action": "retry", "filter": {"error_code": "broken"}}
+    done = (await http.post("/api/tasks/bulk", json=wish)).json()
+    assert (done["matched"], done["changed"]) == (3, 1)
+    assert {item["error"]["code"] for item in done["refused"]} == {"queue_full"}

@@ -83,6 +83,18 @@ async def test_a_batch_is_taken_in_whole_or_not_at_all(http: httpx.AsyncClient) 
     assert many.status_code == 422
 
 
+async def test_the_same_batch_under_a_key_is_the_same_tasks(http: httpx.AsyncClient) -> None:
+    key = {"idempotency-key": "all"}
+    tasks = [{"capability": "echo", "input": number} for number in range(3)]
+    first = await http.post("/api/tasks/batch", json={"tasks": tasks}, headers=key)
+    again = await http.post("/api/tasks/batch", json={"tasks": tasks}, headers=key)
+    assert first.json() == again.json()
+    for other in ([*tasks, tasks[0]], [tasks[1], tasks[0]]):
+        answer = await http.post("/api/tasks/batch", json={"tasks": other}, headers=key)
+        assert (answer.status_code, answer.json()["code"]) == (422, "idempotency_conflict")
+    assert len((await http.get("/api/tasks")).json()["items"]) == 3
+
+
 async def test_lists_are_paged_and_filtered(http: httpx.AsyncClient) -> None:
     for number in range(5):
         name = "even" if number % 2 == 0 else "odd"

@@ -56,6 +56,25 @@ async def forget(world: Any, **changes: Any) -> None:
         pass
 
 
+async def test_a_task_is_kept_as_long_as_its_idempotency_key_is_good_for(world: Any) -> None:
+    await finished(world, 3)
+    keyed = await world.submit("echo", 1, idempotency_key="k")
+    async with world.database.transaction() as tx:
+        await tx.execute(
+            "UPDATE tasks SET state = 'succeeded', finished_at = now() - interval '9 days'"
+            " WHERE id = $1",
+            keyed.id,
+        )
+    await policy(world, "echo", days=1.0, count=1)
+    await forget(world)
+    assert await kept(world) == 2
+    assert (await world.submit("echo", 1, idempotency_key="k")).id == keyed.id
+    async with world.database.transaction() as tx:
+        await tx.execute("UPDATE tasks SET idempotency_key = NULL")
+    await forget(world)
+    assert await kept(world) == 1
+
+
 async def test_what_ended_long_ago_is_forgotten_with_its_attempts(world: Any) -> None:
     await finished(world, 3, days=31)
     await finished(world, 2, days=29)

@@ -110,6 +110,24 @@ async def test_a_full_queue_says_when_to_come_back(world: Any) -> None:
     await submitter.close()
 
 
+async def test_what_was_taken_in_before_needs_no_room(world: Any) -> None:
+    settings = world.settings.with_values("test", max_queued_tasks=2)
+    submitter = Submitter(world.database, world.bus, settings)
+    new = NewTask(input=1, capability="echo", idempotency_key="a")
+    both = [new, replace(new, idempotency_key="b")]
+    first = await submitter.submit_all(world.actor, both)
+    again = await submitter.submit(world.actor, new)
+    assert (again.id, again.is_repeated) == (first[0].id, True)
+    assert [task.id for task in await submitter.submit_all(world.actor, both)] == [
+        task.id for task in first
+    ]
+    with pytest.raises(IdempotencyConflict):
+        await submitter.submit(world.actor, replace(new, input=2))
+    with pytest.raises(QueueFull):
+        await submitter.submit(world.actor, replace(new, idempotency_key="c"))
+    await submitter.close()
+
+
 async def test_a_character_that_postgres_cannot_store_harms_nobody(world: Any) -> None:
     task = await world.submit("echo", {"text": "a\0b"})
     assert (await world.task(task.id)).input == {"text": "a\ufffdb"}

@@ -44,6 +44,8 @@ ActorArg = NamedDependency[Actor]
 DatabaseArg = NamedDependency[Database]
 SubmitterArg = NamedDependency[Submitter]
 IdempotencyKey = Annotated[str | None, HeaderParameter(name="Idempotency-Key", max_length=200)]
+# Each task of a batch has a key of its own, made from this one.
+BatchKey = Annotated[str | None, HeaderParameter(name="Idempotency-Key", max_length=190)]
 # Called `states` in the function: the framework keeps `state` for itself.
 StateQuery = Annotated[list[TaskState] | None, QueryParameter(name="state")]
 LastEventId = Annotated[str | None, HeaderParameter(name="Last-Event-ID", max_length=60)]
@@ -68,10 +70,18 @@ async def submit(
     "/api/tasks/batch", opt=policy(require(Permission.TASKS_WRITE)), status_code=202, tags=["tasks"]
 )
 async def submit_batch(
-    actor: ActorArg, database: DatabaseArg, submitter: SubmitterArg, data: JSONBody[BatchRequest]
+    actor: ActorArg,
+    database: DatabaseArg,
+    submitter: SubmitterArg,
+    data: JSONBody[BatchRequest],
+    idempotency_key: BatchKey = None,
 ) -> BatchView:
-    """Takes up to a thousand tasks in, all or none."""
-    new = await _addressed(database, actor, [item.to_new() for item in data.tasks])
+    """Takes up to a thousand tasks in, all or none; the same ones again for the same key."""
+    wanted = [
+        item.to_new(f"{idempotency_key}#{place}" if idempotency_key else None)
+        for place, item in enumerate(data.tasks)
+    ]
+    new = await _addressed(database, actor, wanted)
     tasks = await submitter.submit_all(actor, new)
     return BatchView(items=[BatchItem(id=task.id, state=task.state) for task in tasks])
 

@@ -1,6 +1,7 @@
 """What REST carries about dead letters."""
 
 import uuid
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -10,6 +11,8 @@ from msgspec import UNSET
 from orchestra.features.tasks.repository.dead_letters import DeadGroup
 from orchestra.features.tasks.schemas.tasks import ErrorView
 from orchestra.features.tasks.service.ends.dead_letters import MOST, Chosen, Replayed
+from orchestra.features.tasks.types import TaskId
+from orchestra.foundation.errors import OrchestraError
 from orchestra.foundation.web import Body, View
 
 TaskIds = Annotated[list[uuid.UUID], msgspec.Meta(min_length=1, max_length=MOST)]
@@ -83,8 +86,12 @@ def group_view(group: DeadGroup) -> DeadGroupView:
 
 def replay_view(replayed: Replayed) -> ReplayView:
     items = [ReplayedItem(task_id=dead, replayed_as=fresh) for dead, fresh in replayed.pairs]
-    refused = [
-        RefusedItem(task_id=dead, error=ErrorView(code=error.code, message=error.message))
-        for dead, error in replayed.refused
-    ]
+    refused = refused_items(replayed.refused)
     return ReplayView(items=items, refused=refused, remaining=replayed.remaining)
+
+
+def refused_items(refused: Iterable[tuple[TaskId, OrchestraError]]) -> list[RefusedItem]:
+    return [
+        RefusedItem(task_id=dead, error=ErrorView(code=error.code, message=error.message))
+        for dead, error in refused
+    ]

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from orchestra.features.tasks.repository.bulk import BulkFilter
+from orchestra.features.tasks.schemas.dead_letters import RefusedItem, refused_items
 from orchestra.features.tasks.schemas.tasks import PriorityWord
 from orchestra.features.tasks.service.queues.bulk import MOST, BulkAction, Done, Wish
 from orchestra.features.tasks.types import Priority, QueueName, TaskState, Why
@@ -81,11 +82,15 @@ class BulkRequest(Body):
 
 
 class BulkView(View):
-    """So many were meant, so many changed; with `next_cursor` there are more."""
+    """So many were meant, so many changed; with `next_cursor` there are more.
+
+    `refused` are those that cannot be submitted again now, each with its reason.
+    """
 
     matched: int
     changed: int
     next_cursor: str | None
+    refused: list[RefusedItem]
 
 
 def _as_utc(moment: datetime | None, field: str) -> datetime | None:
@@ -106,4 +111,5 @@ def bulk_view(done: Done) -> BulkView:
         matched=done.matched,
         changed=done.changed,
         next_cursor=encode_cursor(str(after)) if after else None,
+        refused=refused_items(done.refused),
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 from orchestra.features import audit
 from orchestra.features.events import Outbox
-from orchestra.features.tasks.errors import TaskNotFound
+from orchestra.features.tasks.errors import InputTooLarge, TaskNotFound
 from orchestra.features.tasks.repository import bulk as repository
 from orchestra.features.tasks.repository import ending
 from orchestra.features.tasks.repository.bulk import BulkFilter
@@ -21,6 +21,7 @@ from orchestra.features.tasks.service.submitting.submit import Submitter
 from orchestra.features.tasks.types import Priority, TaskId, TaskState
 from orchestra.foundation.auth import Actor
 from orchestra.foundation.database import Database, Transaction
+from orchestra.foundation.errors import OrchestraError
 from orchestra.foundation.messaging import Bus
 
 # In one request; the answer says where the next goes on.
@@ -47,13 +48,20 @@ class Wish:
     after: uuid.UUID | None = None
 
 
+Refused = tuple[TaskId, OrchestraError]
+
+
 @dataclass(frozen=True, slots=True)
 class Done:
-    """How many tasks the filter meant, how many have changed, and where to go on."""
+    """How many tasks the filter meant, how many have changed, and where to go on.
+
+    `refused` says of some that have not changed why.
+    """
 
     matched: int
     changed: int
     next_after: uuid.UUID | None
+    refused: Sequence[Refused] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,19 +89,23 @@ async def apply(parts: Parts, actor: Actor, wish: Wish) -> Done:
             only_dead=is_retry,
         )
     ids = found[:MOST]
-    changed = await _do(parts, actor, wish, ids)
+    refused: list[Refused] = []
+    changed = await _do(parts, actor, wish, ids, refused)
     async with parts.database.transaction() as tx:
         await _audit(tx, actor, wish, changed)
-    return Done(len(ids), len(changed), ids[-1] if len(found) > len(ids) else None)
+    more = ids[-1] if len(found) > len(ids) else None
+    return Done(len(ids), len(changed), more, refused)
 
 
-async def _do(parts: Parts, actor: Actor, wish: Wish, ids: Sequence[TaskId]) -> Sequence[uuid.UUID]:
+async def _do(
+    parts: Parts, actor: Actor, wish: Wish, ids: Sequence[TaskId], refused: list[Refused]
+) -> Sequence[uuid.UUID]:
     if not ids:
         return []
     if wish.action is BulkAction.CANCEL:
         return await _cancel(parts, actor, ids, wish.reason)
     if wish.action is BulkAction.RETRY:
-        return await _retry(parts, actor, ids)
+        return await _retry(parts, actor, ids, refused)
     async with parts.database.transaction() as tx:
         locked = await ending.lock(tx, ids)
         wanted = wish.priority or Priority.LOW
@@ -123,18 +135,24 @@ async def _cancel(
     return changed
 
 
-async def _retry(parts: Parts, actor: Actor, ids: Sequence[TaskId]) -> list[uuid.UUID]:
+async def _retry(
+    parts: Parts, actor: Actor, ids: Sequence[TaskId], refused: list[Refused]
+) -> list[uuid.UUID]:
+    """Halves what is not possible together: one that is gone, or inputs too large for one go."""
     try:
         async with parts.database.transaction() as tx:
             done = await dead_letters.replay(tx, parts.submitter, actor, Chosen(ids=ids))
-    except TaskNotFound:  # somebody has dealt with one of them since: then one by one
+    except (TaskNotFound, InputTooLarge) as error:
         if len(ids) == 1:
+            if isinstance(error, InputTooLarge):
+                refused.append((ids[0], error))
             return []
         middle = len(ids) // 2
         return [
-            *await _retry(parts, actor, ids[:middle]),
-            *await _retry(parts, actor, ids[middle:]),
+            *await _retry(parts, actor, ids[:middle], refused),
+            *await _retry(parts, actor, ids[middle:], refused),
         ]
+    refused.extend(done.refused)
     return [old for old, _ in done.pairs]
 
 

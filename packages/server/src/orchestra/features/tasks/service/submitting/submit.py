@@ -9,7 +9,7 @@ import msgspec
 import structlog
 
 from orchestra.features.tasks import events
-from orchestra.features.tasks.errors import IdempotencyConflict
+from orchestra.features.tasks.errors import IdempotencyConflict, QueueFull, ThisQueueFull
 from orchestra.features.tasks.repository import submitting
 from orchestra.features.tasks.repository.submitting import PreparedTask
 from orchestra.features.tasks.service import references
@@ -58,7 +58,8 @@ class Submitter:
         ThisQueueFull or Unavailable.
         """
         prepared = prepare(new, actor.owner, self._settings, wants_finish=tx is not None)
-        await self.room.take({prepared.queue: 1})
+        if (known := await self._take_room([prepared])) is not None:
+            return known[0]
         if tx is not None:
             return await self._submit_in(tx, prepared)
         if not prepared.blobs:
@@ -67,15 +68,36 @@ class Submitter:
             return await self._submit_in(own, prepared)
 
     async def submit_all(self, actor: Actor, new: Sequence[NewTask]) -> list[Task]:
-        """Acknowledges all or none, in one transaction."""
+        """Acknowledges all or none, in one transaction.
+
+        With idempotency keys, all are new or all are known: else they are other wishes.
+        """
         prepared = [prepare(item, actor.owner, self._settings) for item in new]
-        await self.room.take(Counter(item.queue for item in prepared))
+        if (known := await self._take_room(prepared)) is not None:
+            return known
         async with self._database.transaction() as tx:
             outcomes = await _write(tx, prepared)
             tasks = [_or_raise(outcome) for outcome in outcomes]
+            if len({task.is_repeated for task in tasks}) > 1:
+                raise _conflict(next(task for task in tasks if task.is_repeated))
             await references.of_inputs(tx, _new(tasks, prepared))
         await self._announce(tasks)
         return tasks
+
+    async def _take_room(self, prepared: Sequence[PreparedTask]) -> list[Task] | None:
+        """What was taken in before needs no room: the tasks, if all of them were."""
+        try:
+            await self.room.take(Counter(item.queue for item in prepared))
+        except (QueueFull, ThisQueueFull):
+            keys = [(item.user_id, item.idempotency_key or "") for item in prepared]
+            known = await submitting.by_idempotency_key(self._database, keys)
+            if not known.keys() >= set(keys):
+                raise
+            return [
+                _or_raise(_judged(item, *known[key]))
+                for item, key in zip(prepared, keys, strict=True)
+            ]
+        return None
 
     async def close(self) -> None:
         await self._batcher.close()
@@ -138,10 +160,12 @@ async def _write(
         if found is None:  # the key has been released since the insert
             outcomes.append(Unavailable("Try again.", retry_after=RETRY_AFTER_SECONDS))
             continue
-        task, request_hash = found
-        same = request_hash == item.request_hash
-        outcomes.append(task if same else _conflict(task))
+        outcomes.append(_judged(item, *found))
     return outcomes
+
+
+def _judged(item: PreparedTask, earlier: Task, request_hash: bytes) -> Task | IdempotencyConflict:
+    return earlier if request_hash == item.request_hash else _conflict(earlier)
 
 
 def _conflict(earlier: Task) -> IdempotencyConflict:
