@@ -38,6 +38,22 @@ def test_a_tree_is_drawn_below_its_top(api: Api, run: Run) -> None:
     ]
 
 
+def test_what_agents_write_moves_no_cursor_and_turns_no_text_around(api: Api, run: Run) -> None:
+    question = "Delete everything\x1b[2K\x1b[1A\x9b2KRead one file?"
+    asked = {**ASKED, "question": question, "data": {"to": "a\u202eb"}}
+    api.on("GET", "/api/approvals/a1", Answer(body=asked))
+    api.on("POST", "/api/approvals/a1/answer", Answer(body={**asked, "state": "approved"}))
+    shown = [
+        run("approvals", "approve", "a1", "--yes"),
+        run("approvals", "get", "a1"),
+        run("approvals", "get", "a1", "--json"),
+    ]
+    for ran in shown:
+        assert not {"\x1b", "\x9b", "\u202e"} & {*ran.out, *ran.err}
+    assert "\\u001b[2K" in shown[0].err
+    assert json.loads(shown[2].out) == asked
+
+
 def test_steps_and_the_record_of_a_cancel_are_lists(api: Api, run: Run) -> None:
     step = {"name": "pay", "kind": "effect", "settled_at": "now", "output": 1, "error": None}
     api.on("GET", "/api/tasks/t1/steps", Answer(body={"items": [step], "next_cursor": None}))

@@ -212,6 +212,18 @@ async def test_an_output_without_a_json_form_says_where(
     assert caught.value.code == "invalid_output"
 
 
+@pytest.mark.parametrize("number", [1e16, 1e20, -1e300, 2**53, 1.5])
+async def test_a_number_that_came_can_go_back(plane: ControlPlane, number: float) -> None:
+    agent = Agent("echo")
+
+    @agent.task("echo")
+    async def echo(ctx: Context, input: float) -> Any:
+        return input
+
+    async with serving(agent, plane):
+        assert await (await plane.submit("echo", number)).result() == number
+
+
 async def test_broken_unicode_in_a_token_does_not_break_the_stream(plane: ControlPlane) -> None:
     agent = Agent("surrogate")
 

@@ -1,7 +1,7 @@
 """Agents that work together, in the known ways."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from orchestra_sdk import Agent, Context, TaskError, patterns
@@ -198,6 +198,40 @@ async def test_a_supervisor_without_an_answer_ends(plane: ControlPlane) -> None:
         await result_of(plane, agent)
     assert failed.value.code == "no_answer"
     assert len([task for task in plane.tasks.values() if task.name.startswith("upper")]) == 2
+
+
+@pytest.mark.parametrize("said", ["I have an answer: 42", ["a"], None, {"assign": "upper"}])
+async def test_what_is_no_decision_fails_the_task_for_good(plane: ControlPlane, said: Any) -> None:
+    agent = workers()
+
+    @agent.task("pattern")
+    async def pattern(ctx: Context) -> Any:
+        return await supervisor(ctx, "goal", decide=lambda now: said, workers=["upper"])
+
+    with pytest.raises(TaskFailed, match="neither an answer nor work") as failed:
+        await result_of(plane, agent)
+    assert failed.value.code == "bad_decision"
+
+
+async def test_work_that_is_only_half_said_is_left_out(plane: ControlPlane) -> None:
+    agent = workers()
+
+    def decide(now: Situation) -> Any:
+        if now["done"]:
+            return {"answer": [item["result"] for item in now["done"]]}
+        half = [{"input": 1}, {"worker": "upper"}, "upper", {"worker": ["upper"], "input": 1}]
+        return {"assign": [*half, {"worker": "upper", "input": "a"}]}
+
+    @agent.task("pattern")
+    async def pattern(ctx: Context) -> Any:
+        return await supervisor(ctx, "goal", decide=decide, workers=["upper"])
+
+    assert await result_of(plane, agent) == ["A"]
+
+
+async def test_a_group_chat_needs_members(plane: ControlPlane) -> None:
+    with pytest.raises(ValueError, match="needs members"):
+        await group_chat(cast("Context", None), [], "topic", turns=1)
 
 
 def test_every_pattern_can_be_read_on_one_screen() -> None:

@@ -1,15 +1,27 @@
-"""Results on standard output, messages on standard error, so that a pipe carries results only."""
+"""Results on standard output, messages on standard error, so that a pipe carries results only.
+
+Much of it agents have written. What would move a terminal's cursor or turn text around is shown as
+JSON spells it: nobody can rewrite what somebody else is asked to approve.
+"""
 
 import json
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
+# Controls but tab and newline, and what embeds or overrides the direction of text.
+_HIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def visible(text: str) -> str:
+    return _HIDDEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
 
 def write(text: str) -> None:
-    """A result, as it is."""
-    sys.stdout.write(text)
+    """A result."""
+    sys.stdout.write(visible(text))
     sys.stdout.flush()
 
 
@@ -19,13 +31,17 @@ def write_json(value: object) -> None:
 
 def note(message: str) -> None:
     """A message for people."""
-    sys.stderr.write(message + "\n")
-    sys.stderr.flush()
+    _to_stderr(visible(message))
 
 
 def error(message: str) -> None:
     prefix = "\x1b[31merror:\x1b[0m" if colours(sys.stderr.isatty()) else "error:"
-    note(f"{prefix} {message}")
+    _to_stderr(f"{prefix} {visible(message)}")
+
+
+def _to_stderr(line: str) -> None:
+    sys.stderr.write(line + "\n")
+    sys.stderr.flush()
 
 
 def colours(is_terminal: bool) -> bool:
@@ -49,12 +65,13 @@ def table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> None
         return
     from rich.console import Console  # noqa: PLC0415 - 60 ms that a pipe does not need
     from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
 
     drawn = Table(box=None, header_style="bold", pad_edge=False)
     for heading in columns.values():
         drawn.add_column(heading, overflow="fold")
     for line in texts:
-        drawn.add_row(*line)
+        drawn.add_row(*(Text(visible(cell)) for cell in line))
     Console(no_color=not colours(True), highlight=False).print(drawn)
 
 

@@ -30,7 +30,8 @@ def from_value(value: Value) -> Any:
         return [from_value(item) for item in value.list_value.values]
     if kind == "number_value":
         number = value.number_value
-        return int(number) if number.is_integer() else number
+        is_whole = number.is_integer() and abs(number) <= _LARGEST_WHOLE_NUMBER
+        return int(number) if is_whole else number
     return value.bool_value if kind == "bool_value" else None
 
 

@@ -98,6 +98,8 @@ def _answer(
             raise UsageError(f"It asks for words: orchestra approvals answer {approval_id} ANSWER")
         output.note(asked["question"])
         output.note(json.dumps(asked["data"], ensure_ascii=False, indent=2))
+        if asked.get("choices"):
+            output.note(f"One of: {', '.join(map(str, asked['choices']))}")
         confirm(f"{said['decision'].capitalize()} this?", yes=yes)
         data_hash = asked["data_hash"]
     path = f"/api/approvals/{approval_id}/answer"

@@ -37,6 +37,8 @@ async def group_chat(
     `next_speaker` says, who gets `{"topic", "said", "members"}` and names one; an answer that names
     nobody leaves it to the order. `done` looks at what was said and at nothing else.
     """
+    if not members:
+        raise ValueError("a group chat needs members")
     said: list[Said] = []
     for turn in range(turns):
         speaker = members[turn % len(members)]

@@ -1,6 +1,11 @@
 """What a supervisor sees, and what it decides."""
 
-from typing import Any, NotRequired, TypedDict
+from collections.abc import Sequence
+from typing import Any, NotRequired, TypedDict, cast
+
+from orchestra_sdk._errors import TaskError
+
+_QUOTED = 200
 
 
 class Assigned(TypedDict):
@@ -31,3 +36,19 @@ class Decision(TypedDict):
 
     answer: NotRequired[Any]
     assign: NotRequired[list[Assigned]]
+
+
+def decision_of(said: Any) -> Decision:
+    """Read what was decided, for models say anything; raises `TaskError` for what is none."""
+    fields = cast("dict[str, Any]", said) if isinstance(said, dict) else None
+    if fields is None or not isinstance(fields.get("assign", []), list):
+        quoted = repr(said)[:_QUOTED]
+        raise TaskError(f"neither an answer nor work for others: {quoted}", code="bad_decision")
+    return cast("Decision", fields)
+
+
+def work_of(decision: Decision, workers: Sequence[str]) -> list[Assigned]:
+    """Return the work that somebody can do."""
+    given = cast("list[Any]", decision.get("assign", []))
+    whole = [item for item in given if isinstance(item, dict) and {"worker", "input"} <= {*item}]
+    return [item for item in whole if item["worker"] in workers]

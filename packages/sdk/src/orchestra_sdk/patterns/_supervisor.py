@@ -6,7 +6,7 @@ from typing import Any
 from orchestra_sdk._context import Context
 from orchestra_sdk._errors import ChildFailed, TaskError
 from orchestra_sdk.patterns._deciding import Decider, decided
-from orchestra_sdk.patterns._situation import Assigned, Decision, Done, Situation
+from orchestra_sdk.patterns._situation import Assigned, Done, Situation, decision_of, work_of
 
 
 async def supervisor(
@@ -20,19 +20,19 @@ async def supervisor(
 ) -> Any:
     """Return the answer of `decide`, which gets a `Situation` and returns a `Decision`.
 
-    Work for a capability that is not among `workers` is left out. After so many `rounds` of work
-    the supervisor has to answer from what it has, or the task fails as `no_answer`.
+    Work for a capability that is not among `workers`, or without an input, is left out; what is no
+    `Decision` at all fails the task as `bad_decision`. After so many `rounds` of work the
+    supervisor has to answer from what it has, or the task fails as `no_answer`.
     """
     done: list[Done] = []
     for left in range(rounds, -1, -1):
         situation = Situation(goal=goal, workers=[*workers], done=[*done], rounds_left=left)
         nth = f"{name}#{rounds - left + 1}"
-        decision: Decision = await decided(ctx, decide, situation, name=nth)
+        decision = decision_of(await decided(ctx, decide, situation, name=nth))
         if "answer" in decision:
             return decision["answer"]
         if left:
-            work = [item for item in decision.get("assign", []) if item["worker"] in workers]
-            done += await _do(ctx, work)
+            done += await _do(ctx, work_of(decision, workers))
     raise TaskError(f"no answer after {rounds} rounds", code="no_answer")
 
 
