@@ -1,5 +1,6 @@
 """A task that asks people waits without a slot, for as long as it takes."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -92,3 +93,67 @@ async def test_a_question_has_words(plane: ControlPlane) -> None:
     async with serving(agent, plane):
         with pytest.raises(TaskFailed, match="1 to 4000 characters"):
             await (await plane.submit("ask", max_attempts=1)).result()
+
+
+CHANGES: list[tuple[str, dict[str, Any]]] = [
+    ("approve", {"question": "Pay 11?"}),
+    ("approve", {"data": {"amount": 1_000_000}}),
+    ("ask", {"choices": ["all", "nothing"]}),
+]
+
+
+@pytest.mark.parametrize(("word", "change"), CHANGES)
+async def test_an_answer_is_not_used_for_another_question(
+    plane: ControlPlane, word: str, change: dict[str, Any]
+) -> None:
+    agent = Agent("pay", slots=1)
+    asks: dict[str, Any] = {"question": "Pay 10?", "data": {"amount": 10, "tip": 1.0}}
+    effects: list[str] = []
+
+    @agent.task("pay")
+    async def pay(ctx: Context) -> None:
+        await getattr(ctx, word)(**asks)
+        await ctx.step("pay", lambda: effects.append("pay"))
+
+    async with serving(agent, plane):
+        task = await plane.submit("pay")
+        await asked(task)
+        asks.update(change)
+        task.questions[f"{word}#1"].answer()
+        with pytest.raises(TaskFailed, match=f"'{word}#1'") as failed:
+            await task.result()
+    assert (failed.value.code, failed.value.retryable) == ("nondeterministic", False)
+    assert effects == []
+
+
+async def test_an_open_question_cannot_be_changed(plane: ControlPlane) -> None:
+    agent = Agent("pay", slots=1)
+
+    @agent.task("pay")
+    async def pay(ctx: Context) -> None:
+        await asyncio.gather(ctx.approve("Pay?", {"run": ctx.epoch}), ctx.sleep(0.02))
+
+    async with serving(agent, plane):
+        task = await plane.submit("pay")
+        with pytest.raises(TaskFailed, match="'approve#1'") as failed:
+            await task.result()
+    assert (failed.value.code, task.questions["approve#1"].answered) == ("nondeterministic", False)
+
+
+async def test_an_answer_is_used_for_the_same_question_however_it_is_spelled(
+    plane: ControlPlane,
+) -> None:
+    agent = Agent("pay", slots=1)
+    content: dict[str, Any] = {"amount": 10.0, "rates": (1e-7, 0.5), "to": "Müller"}
+
+    @agent.task("pay")
+    async def pay(ctx: Context) -> bool:
+        return (await ctx.approve("Pay?", content, 60)).approved
+
+    async with serving(agent, plane):
+        task = await plane.submit("pay")
+        await asked(task)
+        content.clear()
+        content.update({"to": "Müller", "rates": [0.0000001, 0.5], "amount": 10})
+        task.questions["approve#1"].answer()
+        assert await task.result() is True

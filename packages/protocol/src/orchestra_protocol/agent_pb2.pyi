@@ -853,11 +853,16 @@ class Step(_message.Message):
     FAILURE_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
     TASK_ID_FIELD_NUMBER: _builtins.int
+    FINGERPRINT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     kind: Global___StepKind.ValueType
     """so that a program that uses the name for something else now is told so"""
     task_id: _builtins.str
     """of a child"""
+    fingerprint: _builtins.str
+    """What was asked for under the name: of a question Asked.data_hash. Empty: not known. A program that asks for
+    something else now must not be given this outcome.
+    """
     @_builtins.property
     def output(self) -> _struct_pb2.Value:
         """Of an effect: what it returned; of a child: its result; of a timer: null; of a question:
@@ -876,10 +881,11 @@ class Step(_message.Message):
         failure: Global___Failure | None = ...,
         kind: Global___StepKind.ValueType = ...,
         task_id: _builtins.str = ...,
+        fingerprint: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "outcome", b"outcome", "output", b"output"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "kind", b"kind", "name", b"name", "outcome", b"outcome", "output", b"output", "task_id", b"task_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "fingerprint", b"fingerprint", "kind", b"kind", "name", b"name", "outcome", b"outcome", "output", b"output", "task_id", b"task_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["output", "failure"]  # noqa: Y015
     _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
@@ -1041,7 +1047,7 @@ Global___Child: _TypeAlias = Child  # noqa: Y015
 
 @_typing.final
 class Ask(_message.Message):
-    """Asks people. The answer becomes the step of that name."""
+    """Asks people. The answer becomes the step of that name; another question under it is refused."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1240,7 +1246,9 @@ class Asked(_message.Message):
     DATA_HASH_FIELD_NUMBER: _builtins.int
     approval_id: _builtins.str
     data_hash: _builtins.str
-    """SHA-256 of the canonical JSON of kind, question, data and choices, in hexadecimal"""
+    """SHA-256, in hexadecimal, of the canonical JSON of {choices, data, kind ("approve" or "ask"), question}: UTF-8, keys
+    sorted, no spaces; whole numbers without point or exponent, others in their fewest digits, 0.00001 and 1e-6.
+    """
     def __init__(
         self,
         *,

@@ -91,6 +91,7 @@ class Durable(_Calls):
     ) -> Approval:
         """Ask people for a yes or no to exactly `data`, without a slot meanwhile.
 
+        A handler that runs again must ask the same again: what can change comes out of a `step`.
         After `ttl` (seconds, or a timedelta) nobody can answer any more: `ApprovalExpired`.
         """
         return await self._steps.ask(question, data, approve=True, ttl=ttl, name=name)

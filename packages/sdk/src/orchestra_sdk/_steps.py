@@ -13,7 +13,7 @@ from typing import Any
 
 from orchestra_protocol import agent_pb2 as pb
 
-from orchestra_sdk import _children, _clock, _values
+from orchestra_sdk import _children, _clock, _fingerprints, _values
 from orchestra_sdk._bridge import Bridge
 from orchestra_sdk._children import Child, ChildOptions
 from orchestra_sdk._errors import ApprovalExpired, ChildFailed, TaskError
@@ -33,6 +33,9 @@ _WORDS = {
     pb.STEP_KIND_CHILD: "a child task",
     pb.STEP_KIND_QUESTION: "a question",
     pb.STEP_KIND_TIMER: "a timer",
+}
+_DIFFERS = {
+    pb.STEP_KIND_QUESTION: "what it asks, its data or its choices",
 }
 
 
@@ -140,15 +143,17 @@ class Steps:
             raise ValueError(f"a question has 1 to {_LONGEST_QUESTION} characters")
         name = name or self._numbered("approve" if approve else "ask")
         self._use(name, pb.STEP_KIND_QUESTION)
-        if name not in self._kept:
-            ask = pb.Ask(
-                name=name,
-                kind=pb.ASK_KIND_APPROVE if approve else pb.ASK_KIND_ASK,
-                question=question,
-                data=self._value(name, content),
-                ttl_seconds=_seconds(ttl),
-                choices=choices,
-            )
+        ask = pb.Ask(
+            name=name,
+            kind=pb.ASK_KIND_APPROVE if approve else pb.ASK_KIND_ASK,
+            question=question,
+            data=self._value(name, content),
+            ttl_seconds=_seconds(ttl),
+            choices=choices,
+        )
+        if name in self._kept:
+            self._same(name, _fingerprints.of_question(ask))
+        else:
             async with self._bridge.working():
                 await self._bridge.ask(pb.Command(ask=ask))
             await self._outcomes([name])
@@ -229,6 +234,18 @@ class Steps:
         if before not in (pb.STEP_KIND_UNSPECIFIED, kind):
             message = f"{name!r} is {_WORDS[kind]} now and was {_WORDS[before]} in an earlier run"
             raise TaskError(message + ": a handler must do the same again", code="nondeterministic")
+
+    def _same(self, name: str, fingerprint: str) -> None:
+        """Refuse to use what was kept for something else; older servers do not say for what."""
+        step = self._kept[name]
+        if step.fingerprint in ("", fingerprint):
+            return
+        message = (
+            f"{name!r} is {_WORDS[step.kind]}, but not the one of an earlier run: "
+            f"{_DIFFERS[step.kind]} differs. Compute what can change (a time, a price) in a "
+            "ctx.step, and give what is new another name"
+        )
+        raise TaskError(message, code="nondeterministic")
 
     def _value(self, name: str, item: Any) -> Any:
         try:

@@ -91,13 +91,17 @@ class Orchestration:
     def _ask(self, task: SubmittedTask, wanted: pb.Ask) -> pb.Reply:
         if refused := _taken(task, wanted.name, pb.STEP_KIND_QUESTION):
             return refused
-        if wanted.name not in task.questions:
-            question = Question(wanted, lambda step: self._keep(task, step))
+        question = Question(wanted, lambda step: self._keep(task, step))
+        known = task.questions.get(wanted.name)
+        if known is not None and known.fingerprint != question.fingerprint:
+            return _refusal("nondeterministic", f"{wanted.name!r} asked something else before")
+        if known is None:
             task.questions[wanted.name] = question
             if wanted.ttl_seconds:
                 asyncio.get_running_loop().call_later(wanted.ttl_seconds, question.expire)
             task.changed()
-        return pb.Reply(asked=pb.Asked(approval_id=f"{task.id}/{wanted.name}"))
+        asked = pb.Asked(approval_id=f"{task.id}/{wanted.name}", data_hash=question.fingerprint)
+        return pb.Reply(asked=asked)
 
     def _suspend(self, task: SubmittedTask, wanted: pb.Suspend) -> pb.Reply:
         timers = _timers(wanted)

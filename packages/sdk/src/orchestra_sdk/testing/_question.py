@@ -5,7 +5,7 @@ from typing import Any
 
 from orchestra_protocol import agent_pb2 as pb
 
-from orchestra_sdk import _values
+from orchestra_sdk import _fingerprints, _values
 
 
 class Question:
@@ -19,6 +19,7 @@ class Question:
         self.content = _values.from_value(ask.data)
         self.choices = list(ask.choices)
         self.ttl_seconds = ask.ttl_seconds
+        self.fingerprint = _fingerprints.of_question(ask)
         self.answered = False
 
     def answer(
@@ -38,4 +39,5 @@ class Question:
             return
         self.answered = True
         step.name, step.kind = self.name, pb.STEP_KIND_QUESTION
+        step.fingerprint = self.fingerprint
         self._keep(step)

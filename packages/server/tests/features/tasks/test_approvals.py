@@ -18,7 +18,8 @@ def asking(name: str = "pay", **more: Any) -> pb.Command:
     content = Struct()
     content.update(PAYMENT)
     more.setdefault("question", "Pay this?")
-    return pb.Command(ask=pb.Ask(name=name, data=Value(struct_value=content), **more))
+    more.setdefault("data", Value(struct_value=content))
+    return pb.Command(ask=pb.Ask(name=name, **more))
 
 
 async def asked(agent: Any, run: Any, **more: Any) -> pb.Asked:
@@ -174,6 +175,34 @@ async def test_what_nobody_needs_any_more_is_withdrawn(world: Any, wire: Any, do
             return shown.json()["state"] == "withdrawn"
 
         await world.eventually(withdrawn)
+
+
+async def test_another_question_under_the_same_name_is_refused_open_or_answered(
+    world: Any, wire: Any, doors: Any
+) -> None:
+    http = await doors(world.key)
+    others = (
+        asking(question="Pay that?"),
+        asking(data=Value(number_value=1)),
+        asking(kind=pb.ASK_KIND_ASK),
+        asking(choices=["yes"]),
+    )
+    async with wire(await world.plane()) as agent:
+        await agent.connect()
+        await world.submit("echo", 1)
+        run = await agent.assigned()
+        question = (await agent.ask_for(run, asking())).asked
+        for _ in ("open", "answered"):
+            for other in others:
+                refused = (await agent.ask_for(run, other)).refused
+                assert (refused.code, refused.retryable) == ("nondeterministic", False)
+                assert "'pay'" in refused.message
+            said = {"data_hash": question.data_hash}
+            await http.post(f"/api/approvals/{question.approval_id}/answer", json=said)
+        assert (await agent.ask_for(run, asking())).asked == question
+        left = await agent.ask_for(run, agent.suspend("pay"))
+        (step,) = left.resumed.steps
+        assert step.fingerprint == question.data_hash
 
 
 async def test_the_same_question_again_is_the_same_and_a_bad_one_is_refused(

@@ -244,3 +244,39 @@ async def test_a_control_plane_that_takes_a_run_over_knows_how_much_it_has_kept(
             assert (refused.code, refused.retryable) == ("steps_too_large", False)
             again = await agent.ask_for(run, agent.save("3", LARGE))
             assert again.HasField("saved"), "what is kept is kept"
+
+
+def payer(amount: int, paid: list[int]) -> Agent:
+    """What was shown is not what is paid, if the amount changes in between."""
+    agent = Agent("payer", slots=1)
+
+    @agent.task("pay")
+    async def pay(ctx: Any, _: Any) -> None:
+        await ctx.approve(f"Pay {amount}?", {"amount": amount})
+        await ctx.step("pay", lambda: paid.append(amount))
+
+    return agent
+
+
+@pytest.mark.parametrize("amount", [10, 1_000_000])
+async def test_an_approval_counts_only_for_what_was_shown(
+    world: Any, doors: Any, amount: int
+) -> None:
+    http, paid = await doors(world.key), list[int]()
+    await world.worker()
+    plane = await world.plane()
+    async with world.sdk(payer(10, paid), plane.address):
+        task = await world.submit("pay", None)
+        await world.state(task.id, "waiting")
+    (asked,) = (await http.get("/api/approvals")).json()["items"]
+    assert asked["data"] == {"amount": 10}
+    said = {"data_hash": asked["data_hash"]}
+    assert (await http.post(f"/api/approvals/{asked['id']}/answer", json=said)).is_success
+    async with world.sdk(payer(amount, paid), plane.address):
+        done = await world.state(task.id, "succeeded", "failed", seconds=20)
+    if amount == asked["data"]["amount"]:
+        assert (done.state, paid) == ("succeeded", [10])
+    else:
+        assert (done.error.code, done.attempt, paid) == ("nondeterministic", 1, [])
+        assert "'approve#1'" in done.error.message
+        assert "ctx.step" in done.error.message

@@ -72,6 +72,18 @@ class NameTaken(Conflict):
     code: ClassVar[str] = "nondeterministic"
 
 
+class StepChanged(Conflict):
+    """The name was used for something else in an earlier run of this task."""
+
+    code: ClassVar[str] = "nondeterministic"
+
+    def __init__(self, name: str, *, differs: str) -> None:
+        super().__init__(
+            f"{name!r} is not what it was in an earlier run: {differs} differs. Compute what can "
+            "change (a time, a price) in a ctx.step, and give what is new another name."
+        )
+
+
 class TooMany(Conflict):
     """The task has as many steps or children as it may."""
 

@@ -230,6 +230,7 @@ class Step:
     epoch: int  # of the lease under which it began
     created_at: datetime
     settled_at: datetime | None
+    fingerprint: str  # of what was asked for; empty where nothing was noted
 
 
 class ApprovalKind(StrEnum):

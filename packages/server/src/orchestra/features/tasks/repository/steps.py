@@ -28,10 +28,16 @@ class Known:
     kind: StepKind
     child_id: TaskId | None
     approval_id: uuid.UUID | None
+    fingerprint: str
 
 
-_COLUMNS = """
-    name, kind, output, error, child_id, approval_id, due_at, epoch, created_at, settled_at"""
+# What was asked for, in hexadecimal; empty where nothing was noted.
+_FINGERPRINT = """
+    coalesce((SELECT data_hash FROM approvals WHERE approvals.id = task_steps.approval_id), '')
+    AS fingerprint"""
+_COLUMNS = f"""
+    name, kind, output, error, child_id, approval_id, due_at, epoch, created_at, settled_at,
+    {_FINGERPRINT}"""
 
 
 async def save(tx: Transaction, saves: Sequence[Save], *, most: int) -> set[TaskId]:
@@ -135,15 +141,17 @@ async def begin_timers(
 async def named(tx: Transaction, task_id: TaskId, names: Sequence[str]) -> dict[str, Known]:
     """Those of the task's steps that have these names."""
     rows = await tx.fetch(
-        """
-        SELECT name, kind, child_id, approval_id FROM task_steps
+        f"""
+        SELECT name, kind, child_id, approval_id, {_FINGERPRINT} FROM task_steps
         WHERE task_id = $1 AND name = ANY($2::text[])
         """,
         task_id,
         [without_nul(name) for name in names],
     )
     return {
-        row["name"]: Known(StepKind(row["kind"]), row["child_id"], row["approval_id"])
+        row["name"]: Known(
+            StepKind(row["kind"]), row["child_id"], row["approval_id"], row["fingerprint"]
+        )
         for row in rows
     }
 
@@ -257,4 +265,5 @@ def _to_step(row: Row) -> Step:
         epoch=row["epoch"],
         created_at=row["created_at"],
         settled_at=row["settled_at"],
+        fingerprint=row["fingerprint"],
     )

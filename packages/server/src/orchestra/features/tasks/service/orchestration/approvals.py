@@ -1,6 +1,5 @@
 """People in the loop: a task asks, a person who may answers, bound to exactly what was asked."""
 
-import hashlib
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,6 +18,7 @@ from orchestra.features.tasks.errors import (
     ApprovalNotFound,
     BadCommand,
     NameTaken,
+    StepChanged,
     TooMany,
 )
 from orchestra.features.tasks.repository import approvals as repository
@@ -26,8 +26,9 @@ from orchestra.features.tasks.repository import ending, families
 from orchestra.features.tasks.repository import steps as step_rows
 from orchestra.features.tasks.repository.approvals import ApprovalFilter, NewApproval
 from orchestra.features.tasks.repository.ending import Locked
+from orchestra.features.tasks.repository.steps import Known
 from orchestra.features.tasks.service import values
-from orchestra.features.tasks.service.orchestration.children import plain
+from orchestra.features.tasks.service.orchestration import fingerprints
 from orchestra.features.tasks.service.orchestration.steps import check_name
 from orchestra.features.tasks.service.orchestration.suspending import wake
 from orchestra.features.tasks.types import (
@@ -47,7 +48,6 @@ from orchestra.foundation.settings import Settings
 
 LONGEST_QUESTION, LONGEST_CHOICE, MOST_CHOICES = 4_000, 200, 50
 EXPIRED = TaskProblem("approval_expired", "Nobody has answered in time.")
-_CANONICAL = msgspec.json.Encoder(order="sorted")
 _KINDS = {pb.ASK_KIND_APPROVE: ApprovalKind.APPROVE, pb.ASK_KIND_ASK: ApprovalKind.ASK}
 _NOT_PEOPLE = frozenset({ActorKind.AGENT, ActorKind.RUN, ActorKind.SYSTEM})
 
@@ -67,17 +67,15 @@ async def ask(
 ) -> tuple[uuid.UUID, str]:
     """Writes a question down, of a task whose row is locked; its id and hash.
 
-    The same name again is the same question. Raises BadCommand, NameTaken or TooMany.
+    The same name again must be the same question. Raises BadCommand, NameTaken, StepChanged or
+    TooMany.
     """
     known = (await step_rows.named(tx, task.id, [check_name(wanted.name)])).get(wanted.name)
+    new = _to_new(task, wanted, settings)
     if known is not None:
-        there = await repository.get(tx, known.approval_id) if known.approval_id else None
-        if there is None:
-            raise NameTaken
-        return there.id, there.data_hash
+        return _same(known, new), known.fingerprint
     if await step_rows.count(tx, task.id, children=False) >= settings.max_steps:
         raise TooMany
-    new = _to_new(task, wanted, settings)
     await repository.insert(tx, new)
     await step_rows.begin_question(tx, task.id, task.life.epoch, wanted.name, new.id)
     await families.want_finish(tx, task.id)
@@ -185,6 +183,15 @@ async def _record(tx: Transaction, actor: Actor, item: Approval) -> None:
     )
 
 
+def _same(known: Known, new: NewApproval) -> uuid.UUID:
+    """The question that was asked under this name, if it is this one."""
+    if known.approval_id is None:
+        raise NameTaken
+    if known.fingerprint != new.data_hash:
+        raise StepChanged(new.name, differs="what it asks, its data or its choices")
+    return known.approval_id
+
+
 def _to_new(task: Locked, wanted: pb.Ask, settings: Settings) -> NewApproval:
     if not 1 <= len(wanted.question) <= LONGEST_QUESTION:
         raise BadCommand(f"A question has 1 to {LONGEST_QUESTION} characters.")
@@ -209,16 +216,10 @@ def _to_new(task: Locked, wanted: pb.Ask, settings: Settings) -> NewApproval:
         kind=kind,
         question=wanted.question,
         data_json=data_json,
-        data_hash=data_hash(kind, wanted.question, content, choices),
+        data_hash=fingerprints.of_question(kind, wanted.question, content, choices),
         choices=choices,
         seconds=wanted.ttl_seconds or settings.max_approval_seconds,
     )
-
-
-def data_hash(kind: ApprovalKind, question: str, data: object, choices: Sequence[str]) -> str:
-    """SHA-256 of the canonical JSON (sorted keys, no spaces, whole numbers as such, UTF-8)."""
-    asked = {"choices": list(choices), "data": data, "kind": kind, "question": question}
-    return hashlib.sha256(_CANONICAL.encode(plain(asked))).hexdigest()
 
 
 def _checked(asked: Approval, said: Answer) -> Any:

@@ -1,14 +1,10 @@
 """Child tasks: submitted by a run in its own name, all or none, and recognised by their names."""
 
-import hashlib
-import math
 import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, cast
 
-import msgspec
 from orchestra_protocol import agent_pb2 as pb
 
 from orchestra.features import agents
@@ -21,6 +17,7 @@ from orchestra.features.tasks.repository.families import Adopted, Parent
 from orchestra.features.tasks.repository.submitting import PreparedTask
 from orchestra.features.tasks.service import references, values
 from orchestra.features.tasks.service.announcing import tell_of_waiting
+from orchestra.features.tasks.service.orchestration import fingerprints
 from orchestra.features.tasks.service.orchestration.steps import check_name
 from orchestra.features.tasks.service.submitting.validation import prepare
 from orchestra.features.tasks.types import (
@@ -41,7 +38,6 @@ from orchestra.foundation.settings import Settings
 MOST_AT_ONCE = 1_000
 FIRST_EPOCH = 1
 KEY_BYTES = 16
-_CANONICAL = msgspec.json.Encoder(order="sorted")
 
 
 Reserve = Callable[[Mapping[QueueName, int]], None]
@@ -198,18 +194,5 @@ def _own_key(task: Locked, parent: Parent) -> list[bytes]:
 
 
 def _key(queue: str, capability: str, given: object) -> bytes:
-    """The same for the same work: a hash of where it goes and of its input."""
-    text = _CANONICAL.encode([queue, capability, plain(given)])
-    return hashlib.sha256(text).digest()[:KEY_BYTES]
-
-
-def plain(value: object) -> Any:
-    """JSON in which a number is spelled in one way only, wherever it has been meanwhile."""
-    if isinstance(value, Mapping):
-        items = cast("Mapping[str, object]", value).items()
-        return {key: plain(item) for key, item in items}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in cast("Sequence[object]", value)]
-    if isinstance(value, float) and math.isfinite(value) and value.is_integer():
-        return int(value)
-    return value
+    """What a lineage keeps of the work of a task."""
+    return fingerprints.of_work(queue, capability, given)[:KEY_BYTES]

@@ -163,7 +163,7 @@ async def check_size(
 
 
 def _to_wire(step: Step) -> pb.Step:
-    wire = pb.Step(name=step.name, kind=_KINDS[step.kind])
+    wire = pb.Step(name=step.name, kind=_KINDS[step.kind], fingerprint=step.fingerprint)
     if step.child_id is not None:
         wire.task_id = str(step.child_id)
     if step.error is not None:
