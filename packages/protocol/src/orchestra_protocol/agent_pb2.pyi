@@ -860,8 +860,9 @@ class Step(_message.Message):
     task_id: _builtins.str
     """of a child"""
     fingerprint: _builtins.str
-    """What was asked for under the name: of a question Asked.data_hash. Empty: not known. A program that asks for
-    something else now must not be given this outcome.
+    """What was asked for under the name: of a question Asked.data_hash, of a child the SHA-256 of such a JSON of
+    [agent_id or else capability, capability, input]. Empty: not known. A program that asks for something else now must
+    not be given this outcome.
     """
     @_builtins.property
     def output(self) -> _struct_pb2.Value:
@@ -1004,7 +1005,7 @@ class Child(_message.Message):
     DELAY_SECONDS_FIELD_NUMBER: _builtins.int
     DETACHED_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """1 to 200 characters, unique in the task; the same again is the same child"""
+    """1 to 200 characters, unique in the task; again it must be the same work"""
     capability: _builtins.str
     agent_id: _builtins.str
     priority: Global___TaskPriority.ValueType

@@ -7,6 +7,7 @@ agent.proto, and gives them back with the steps that it has kept.
 import hashlib
 import json
 from typing import Any, cast
+from uuid import UUID
 
 from orchestra_protocol import agent_pb2 as pb
 
@@ -23,6 +24,19 @@ def of_question(ask: pb.Ask) -> str:
     content = _values.from_value(ask.data)
     kind, choices = _KINDS[ask.kind], list(ask.choices)
     return _digest({"choices": choices, "data": content, "kind": kind, "question": ask.question})
+
+
+def of_child(child: pb.Child) -> str:
+    """Return the hash of its work; how it is run (priority, time limits …) is no part of it."""
+    queue = _as_id(child.agent_id) if child.agent_id else child.capability
+    return _digest([queue, child.capability, _values.from_value(child.input)])
+
+
+def _as_id(text: str) -> str:
+    try:
+        return str(UUID(text))
+    except ValueError:  # no server has taken it
+        return text
 
 
 def _digest(asked: Any) -> str:

@@ -35,6 +35,7 @@ _WORDS = {
     pb.STEP_KIND_TIMER: "a timer",
 }
 _DIFFERS = {
+    pb.STEP_KIND_CHILD: "its capability, agent or input",
     pb.STEP_KIND_QUESTION: "what it asks, its data or its choices",
 }
 
@@ -78,6 +79,7 @@ class Steps:
         self._use(name, pb.STEP_KIND_CHILD)
         child = Child(_children.describe(name, capability, input, options))
         if name in self._kept:
+            self._same(name, _fingerprints.of_child(child.wire))
             child.task_id = self._kept[name].task_id
         return child
 

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from orchestra_protocol import agent_pb2 as pb
 
-from orchestra_sdk import _clock, _values
+from orchestra_sdk import _clock, _fingerprints, _values
 from orchestra_sdk.testing._question import Question
 from orchestra_sdk.testing._task import SubmittedTask
 
@@ -61,6 +61,9 @@ class Orchestration:
         for child in wanted.children:
             if refused := _taken(task, child.name, pb.STEP_KIND_CHILD):
                 return refused
+            known = task.children.get(child.name)
+            if known is not None and known.fingerprint != _fingerprints.of_child(child):
+                return _refusal("nondeterministic", f"{child.name!r} was other work before")
         ids = [self._child(task, child).id for child in wanted.children]
         task.changed()
         return pb.Reply(spawned=pb.Spawned(task_ids=ids))
@@ -84,6 +87,7 @@ class Orchestration:
             max_attempts=wanted.max_attempts or _ATTEMPTS,
         )
         child.name, child.parent, child.detached = wanted.name, parent, wanted.detached
+        child.fingerprint = _fingerprints.of_child(wanted)
         parent.children[wanted.name] = child
         asyncio.get_running_loop().call_later(wanted.delay_seconds, self._dispatch.add, child)
         return child
@@ -161,7 +165,12 @@ def _refusal(code: str, message: str) -> pb.Reply:
 
 
 def _outcome(child: SubmittedTask) -> pb.Step:
-    step = pb.Step(name=child.name, kind=pb.STEP_KIND_CHILD, task_id=child.id)
+    step = pb.Step(
+        name=child.name,
+        kind=pb.STEP_KIND_CHILD,
+        task_id=child.id,
+        fingerprint=child.fingerprint,
+    )
     last = child.events[-1] if child.events else pb.AgentEvent()
     if child.state == "succeeded":
         step.output.CopyFrom(last.result.output)

@@ -51,7 +51,7 @@ class SubmittedTask:
         self.timers: dict[str, asyncio.TimerHandle] = {}
         self.children: dict[str, SubmittedTask] = {}
         self.parent: SubmittedTask | None = None
-        self.name = ""  # as a child
+        self.name = self.fingerprint = ""  # as a child
         self.detached = False
         self.waits_for: pb.Suspend | None = None
         self.gaps: list[tuple[int, int]] = []  # (expected, got): always a defect of the agent

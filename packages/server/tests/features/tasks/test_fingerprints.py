@@ -56,3 +56,11 @@ def test_a_question_has_one_hash_on_both_sides(
 def test_numbers_and_texts_are_spelled_in_one_way(content: Any, spelled: str) -> None:
     text = f'{{"choices":[],"data":{spelled},"kind":"ask","question":"?"}}'
     assert both(content) == {hashlib.sha256(text.encode()).hexdigest()}
+
+
+@given(json, st.booleans())
+def test_a_childs_work_has_one_hash_on_both_sides(content: Any, is_addressed: bool) -> None:
+    agent_id = "0194e9d4-0000-7000-8000-00000000000A" if is_addressed else ""
+    child = pb.Child(capability="c", agent_id=agent_id, input=_values.to_value(content))
+    work = fingerprints.of_work(agent_id.lower() or "c", "c", from_value(child.input))
+    assert _fingerprints.of_child(child) == work.hex()

@@ -92,6 +92,49 @@ async def test_a_parent_waits_without_a_slot_and_goes_on_with_its_childrens_resu
     assert states == ["queued", "running", "waiting", "queued", "running"]
 
 
+async def test_a_childs_name_stands_for_one_piece_of_work(world: Any, wire: Any) -> None:
+    await world.worker()
+    async with wire(await world.plane(), capabilities=("echo", "child")) as agent:
+        await agent.connect()
+        await world.submit("echo", 1)
+        run = await agent.assigned()
+        there = {"agent_id": agent.agent_id.upper()}
+        work = (agent.spawn("a"), agent.spawn("b", **there))
+        ids = [(await agent.ask_for(run, command)).spawned.task_ids[0] for command in work]
+
+        async def check() -> None:
+            other = agent.spawn("a", capability="child")
+            other.spawn.children[0].input.number_value = 2
+            for command in (other, agent.spawn("a", capability="other"), agent.spawn("b")):
+                refused = (await agent.ask_for(run, command)).refused
+                assert (refused.code, refused.retryable) == ("nondeterministic", False)
+            assert "'b' is not what it was" in refused.message
+            again = agent.spawn("a", priority=pb.TASK_PRIORITY_LOW, max_attempts=9)
+            for command in (again, agent.spawn("b", **there)):
+                assert (await agent.ask_for(run, command)).HasField("spawned"), "the same work"
+
+        await check()
+        for _ in ids:
+            await agent.say(await agent.assigned(), agent.result(1))
+        for child in ids:
+            await world.state(child, "succeeded")
+        await check()
+        reply = await agent.ask_for(run, agent.suspend("a", "b"))
+        assert [len(step.fingerprint) for step in reply.resumed.steps] == [64, 64]
+
+
+async def test_children_of_an_older_version_are_not_compared(world: Any, wire: Any) -> None:
+    async with wire(await world.plane()) as agent:
+        await agent.connect()
+        await world.submit("echo", 1)
+        run = await agent.assigned()
+        await agent.ask_for(run, agent.spawn("a"))
+        async with world.database.transaction() as tx:
+            await tx.execute("UPDATE tasks SET request_hash = '' WHERE parent_id IS NOT NULL")
+        again = agent.spawn("a", capability="other")
+        assert (await agent.ask_for(run, again)).HasField("spawned")
+
+
 async def test_a_child_that_has_ended_before_the_wait_resumes_at_once(
     world: Any, wire: Any
 ) -> None:

@@ -280,3 +280,51 @@ async def test_an_approval_counts_only_for_what_was_shown(
         assert (done.error.code, done.attempt, paid) == ("nondeterministic", 1, [])
         assert "'approve#1'" in done.error.message
         assert "ctx.step" in done.error.message
+
+
+def caller(*calls: tuple[str, str], name: str | None = None) -> Agent:
+    """A parent that calls these, one after the other, and then asks somebody."""
+    agent = Agent("caller", slots=2)
+
+    @agent.task("parent")
+    async def parent(ctx: Any, _: Any) -> list[str]:
+        found = [await ctx.run(*call, name=name) for call in calls]
+        await ctx.approve("Go on?")
+        return found
+
+    @agent.task("leaf")
+    def leaf(ctx: Any, word: str) -> str:
+        return f"leaf of {word}"
+
+    return agent
+
+
+OLD = ("leaf", "old")
+CALLS: dict[str, tuple[Agent, Agent, str]] = {
+    "one before it": (caller(OLD), caller(("leaf", "new"), OLD), "nondeterministic"),
+    "another": (caller(OLD, name="x"), caller(("other", "old"), name="x"), "nondeterministic"),
+    "the same": (caller(OLD, name="x"), caller(OLD, name="x"), ""),
+}
+
+
+@pytest.mark.parametrize("change", CALLS)
+async def test_a_childs_result_counts_only_for_the_call_that_was_made(
+    world: Any, doors: Any, change: str
+) -> None:
+    http, (before, after, code) = await doors(world.key), CALLS[change]
+    await world.worker()
+    plane = await world.plane()
+    async with world.sdk(before, plane.address):
+        task = await world.submit("parent", None)
+
+        async def asks() -> Any:
+            waits: Any = (await http.get(f"/api/tasks/{task.id}")).json()["waits_for"]
+            return waits and waits["approval_ids"]
+
+        (asked,) = await world.eventually(asks, 20)
+    digest = (await http.get(f"/api/approvals/{asked}")).json()["data_hash"]
+    await http.post(f"/api/approvals/{asked}/answer", json={"data_hash": digest})
+    async with world.sdk(after, plane.address):
+        done = await world.state(task.id, "succeeded", "failed", seconds=20)
+    assert (done.error.code if done.error else "", done.attempt) == (code, 1)
+    assert done.result == (None if code else ["leaf of old"])

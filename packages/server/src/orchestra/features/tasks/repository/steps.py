@@ -33,8 +33,10 @@ class Known:
 
 # What was asked for, in hexadecimal; empty where nothing was noted.
 _FINGERPRINT = """
-    coalesce((SELECT data_hash FROM approvals WHERE approvals.id = task_steps.approval_id), '')
-    AS fingerprint"""
+    coalesce(
+        (SELECT data_hash FROM approvals WHERE approvals.id = task_steps.approval_id),
+        (SELECT encode(request_hash, 'hex') FROM tasks WHERE tasks.id = task_steps.child_id), ''
+    ) AS fingerprint"""
 _COLUMNS = f"""
     name, kind, output, error, child_id, approval_id, due_at, epoch, created_at, settled_at,
     {_FINGERPRINT}"""

@@ -22,7 +22,7 @@ class PreparedTask:
     user_id: uuid.UUID
     input_json: bytes
     idempotency_key: str | None
-    request_hash: bytes
+    request_hash: bytes  # of what an idempotency key, or a child's name, stands for
     affinity_key: str | None
     trace_parent: str | None
     max_attempts: int

@@ -9,17 +9,25 @@ from orchestra_protocol import agent_pb2 as pb
 
 from orchestra.features import agents
 from orchestra.features.tasks import events
-from orchestra.features.tasks.errors import BadCommand, Cycle, NameTaken, TooDeep, TooMany
+from orchestra.features.tasks.errors import (
+    BadCommand,
+    Cycle,
+    NameTaken,
+    StepChanged,
+    TooDeep,
+    TooMany,
+)
 from orchestra.features.tasks.repository import families, submitting
 from orchestra.features.tasks.repository import steps as step_rows
 from orchestra.features.tasks.repository.ending import Locked
 from orchestra.features.tasks.repository.families import Adopted, Parent
+from orchestra.features.tasks.repository.steps import Known
 from orchestra.features.tasks.repository.submitting import PreparedTask
 from orchestra.features.tasks.service import references, values
 from orchestra.features.tasks.service.announcing import tell_of_waiting
 from orchestra.features.tasks.service.orchestration import fingerprints
 from orchestra.features.tasks.service.orchestration.steps import check_name
-from orchestra.features.tasks.service.submitting.validation import prepare
+from orchestra.features.tasks.service.submitting.validation import prepare, queue_of
 from orchestra.features.tasks.types import (
     Life,
     NewChild,
@@ -55,17 +63,29 @@ async def spawn(
     """Submits children of a task whose row is locked; those that it has already are the same again.
 
     They run as the task's own user and inherit its priority. `reserve` raises when there is no room
-    for those that are new. Raises NameTaken, TooMany, TooDeep, Cycle, or what is wrong with a task.
+    for those that are new. Raises NameTaken, StepChanged, TooMany, TooDeep, Cycle, or what is wrong
+    with a task.
     """
     names = [child.name for child in children]
     known = await step_rows.named(tx, task.id, names)
-    if any(step.kind is not StepKind.CHILD for step in known.values()):
-        raise NameTaken
+    for child in children:
+        if (step := known.get(child.name)) is not None:
+            _check_same(step, child)
     ids = {name: TaskId(step.child_id) for name, step in known.items() if step.child_id}
     fresh = [child for child in children if child.name not in ids]
     if fresh:
         ids |= await _submit(tx, bus, settings, task, fresh, reserve)
     return [ids[name] for name in names]
+
+
+def _check_same(known: Known, child: NewChild) -> None:
+    """A name is that of one piece of work; of children of older versions it is not known which."""
+    if known.kind is not StepKind.CHILD:
+        raise NameTaken
+    new = child.task
+    work = fingerprints.of_work(queue_of(new), new.capability, new.input)
+    if known.fingerprint not in ("", work.hex()):
+        raise StepChanged(child.name, differs="its capability, agent or input")
 
 
 async def _submit(
@@ -114,9 +134,10 @@ async def _prepare(
         by = await agents.addressed(tx, _as_user(task), new.agent_id, new.capability)
         new = replace(new, capability=by)
     ready = prepare(new, task.user_id, settings, wants_finish=True)
-    if _key(ready.queue, ready.capability, new.input) in lineage:
+    work = fingerprints.of_work(ready.queue, ready.capability, new.input)
+    if work[:KEY_BYTES] in lineage:
         raise Cycle(f"The child {child.name!r} would do what a task above it does already.")
-    return ready
+    return replace(ready, request_hash=work)
 
 
 async def _announce(bus: Bus, parent: Parent, prepared: Sequence[PreparedTask]) -> None:
@@ -190,9 +211,4 @@ def _own_key(task: Locked, parent: Parent) -> list[bytes]:
     """None of a task that no agent runs: it only bears its capability's name."""
     if task.life.attempt == 0:
         return []
-    return [_key(parent.queue, parent.capability, parent.input)]
-
-
-def _key(queue: str, capability: str, given: object) -> bytes:
-    """What a lineage keeps of the work of a task."""
-    return fingerprints.of_work(queue, capability, given)[:KEY_BYTES]
+    return [fingerprints.of_work(parent.queue, parent.capability, parent.input)[:KEY_BYTES]]

@@ -32,12 +32,11 @@ from orchestra.features.tasks.service import references
 from orchestra.features.tasks.service.ends.ending import Ending, end_all
 from orchestra.features.tasks.service.orchestration import children
 from orchestra.features.tasks.service.submitting.room import Room
-from orchestra.features.tasks.service.submitting.validation import prepare
+from orchestra.features.tasks.service.submitting.validation import prepare, queue_of
 from orchestra.features.tasks.types import (
     Life,
     NewChild,
     NewTask,
-    QueueName,
     Step,
     Task,
     TaskId,
@@ -153,7 +152,7 @@ async def start_children(
     begin = [child for child in fresh if child.name not in refused]
     if begin:
         await children.spawn(tx, bus, settings, task, begin)
-    full = {_queue(child) for child in fresh if child.name in refused}
+    full = {queue_of(child.task) for child in fresh if child.name in refused}
     await waiting.note_room(tx, task_id, sorted(full))
     return next(iter(refused.values())) if refused and not begin else None
 
@@ -169,14 +168,10 @@ async def wait_for_room(database: Database, room: Room, *, limit: int) -> list[T
 
 def _refusal(room: Room, child: NewChild) -> OrchestraError | None:
     try:
-        room.reserve({_queue(child): 1})
+        room.reserve({queue_of(child.task): 1})
     except (QueueFull, ThisQueueFull) as error:
         return error
     return None
-
-
-def _queue(child: NewChild) -> QueueName:
-    return QueueName(str(child.task.agent_id or child.task.capability))
 
 
 async def outcomes(tx: Transaction, task_id: TaskId) -> dict[str, Step]:

@@ -37,7 +37,7 @@ def prepare(
     progress_timeout = _or(new.progress_timeout_seconds, settings.progress_timeout_seconds)
     return PreparedTask(
         id=TaskId(ids.new_id()),
-        queue=QueueName(str(new.agent_id) if new.agent_id else new.capability),
+        queue=queue_of(new),
         capability=new.capability,
         priority=new.priority,
         user_id=user_id,
@@ -57,6 +57,11 @@ def prepare(
         retry_json=msgspec.json.encode(new.retry) if new.retry else None,
         blobs=blobs.named_in(input_json),
     )
+
+
+def queue_of(new: NewTask) -> QueueName:
+    """Where it will wait: for one agent, or for any with the capability."""
+    return QueueName(str(new.agent_id) if new.agent_id else new.capability)
 
 
 def is_capability(name: str) -> bool:
