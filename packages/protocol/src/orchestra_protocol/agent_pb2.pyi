@@ -867,7 +867,7 @@ class Step(_message.Message):
     @_builtins.property
     def output(self) -> _struct_pb2.Value:
         """Of an effect: what it returned; of a child: its result; of a timer: null; of a question:
-        {"approved": bool, "answer": any JSON, "by": user name, "comment": text}.
+        {"approved": bool, "answer": text or null, "by": user name, "comment": text}.
         """
 
     @_builtins.property

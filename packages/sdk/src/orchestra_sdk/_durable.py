@@ -105,7 +105,7 @@ class Durable(_Calls):
         choices: Sequence[str] = (),
         name: str | None = None,
     ) -> Approval:
-        """Ask people for an `answer`, one of `choices` or any text, without a slot meanwhile.
+        """Ask people for an `answer`, one of `choices` or a text, without a slot meanwhile.
 
         `approved` is false when somebody refused; raises `ApprovalExpired` like `approve`.
         """

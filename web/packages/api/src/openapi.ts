@@ -1725,7 +1725,7 @@ export interface components {
         AgentStatus: "online" | "busy" | "draining" | "quarantined" | "unhealthy" | "offline";
         /** AnswerRequest */
         AnswerRequest: {
-            answer?: unknown;
+            answer?: string | null;
             /** @default  */
             comment: string;
             data_hash: string;

@@ -11,6 +11,7 @@ from orchestra_protocol import agent_pb2 as pb
 
 pytestmark = pytest.mark.anyio
 
+JSON = {"content-type": "application/json"}
 PAYMENT = {"amount": 100, "to": "Müller"}
 
 
@@ -124,6 +125,36 @@ async def test_a_question_takes_one_of_its_choices(world: Any, wire: Any, doors:
         assert (await http.post(url, json=said)).json()["state"] == "answered"
         told = outcome(agent, await agent.assigned())
         assert (told["approved"], told["answer"]) == (True, "blue")
+
+
+async def test_an_answer_is_a_text_of_bounded_length(world: Any, wire: Any, doors: Any) -> None:
+    http = await doors(world.key)
+    async with wire(await world.plane()) as agent:
+        await agent.connect()
+        await world.submit("echo", 1)
+        question = await asked(agent, await agent.assigned(), kind=pb.ASK_KIND_ASK)
+        url = f"/api/approvals/{question.approval_id}"
+        wrong = (
+            None,
+            "",
+            "7" * 16_385,
+            "ü" * 8_193,
+            "x" * 3_900_000,
+            10**400,
+            7,
+            {"a": 1},
+            [0] * 600_001,
+            json.loads("[" * 64 + "]" * 64),
+        )
+        for answer in wrong:
+            said = json.dumps({"data_hash": question.data_hash, "answer": answer})
+            refused = await http.post(f"{url}/answer", content=said, headers=JSON)
+            assert refused.status_code == 422, said[:200]
+            assert refused.json()["errors"][0]["field"] == "answer"
+            assert (await http.get(url)).json()["state"] == "open"
+        longest = {"data_hash": question.data_hash, "answer": "ü" * 8_192}
+        assert (await http.post(f"{url}/answer", json=longest)).json()["state"] == "answered"
+        assert outcome(agent, await agent.assigned())["answer"] == "ü" * 8_192
 
 
 async def test_a_question_expires_by_the_databases_clock(world: Any, wire: Any, doors: Any) -> None:

@@ -11,11 +11,14 @@ from orchestra.foundation.web import Body, View
 
 
 class AnswerRequest(Body):
-    """`data_hash` is that of the approval which the person has seen; `answer` is for a question."""
+    """`data_hash` is that of the approval which the person has seen.
+
+    `answer` is for a question: one of its choices, or a text of 1 byte to 16 KiB where it has none.
+    """
 
     data_hash: Annotated[str, msgspec.Meta(min_length=64, max_length=64)]
     decision: Literal["approve", "reject"] = "approve"
-    answer: Any = None
+    answer: str | None = None
     comment: Annotated[str, msgspec.Meta(max_length=2000)] = ""
 
 

@@ -3,7 +3,6 @@
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import msgspec
 from orchestra_protocol import agent_pb2 as pb
@@ -41,12 +40,14 @@ from orchestra.features.tasks.types import (
 )
 from orchestra.foundation import ids
 from orchestra.foundation.auth import SYSTEM, Actor, ActorKind
-from orchestra.foundation.database import Transaction
+from orchestra.foundation.database import Transaction, without_nul
 from orchestra.foundation.errors import FieldError, Forbidden, InvalidInput
 from orchestra.foundation.messaging import Bus
 from orchestra.foundation.settings import Settings
 
 LONGEST_QUESTION, LONGEST_CHOICE, MOST_CHOICES = 4_000, 200, 50
+# Every later run is told it; what is larger is no answer but an input.
+LARGEST_ANSWER_BYTES = 16 * 1024
 EXPIRED = TaskProblem("approval_expired", "Nobody has answered in time.")
 _KINDS = {pb.ASK_KIND_APPROVE: ApprovalKind.APPROVE, pb.ASK_KIND_ASK: ApprovalKind.ASK}
 _NOT_PEOPLE = frozenset({ActorKind.AGENT, ActorKind.RUN, ActorKind.SYSTEM})
@@ -58,7 +59,7 @@ class Answer:
 
     approved: bool
     data_hash: str
-    answer: Any = None
+    answer: str | None = None
     comment: str = ""
 
 
@@ -222,15 +223,16 @@ def _to_new(task: Locked, wanted: pb.Ask, settings: Settings) -> NewApproval:
     )
 
 
-def _checked(asked: Approval, said: Answer) -> Any:
-    """The answer as it is kept: none to a yes or no."""
+def _checked(asked: Approval, said: Answer) -> str | None:
+    """The answer as it is kept, a text; None to a yes or no."""
     if asked.kind is ApprovalKind.APPROVE or not said.approved:
         return None
-    if asked.choices and said.answer not in asked.choices:
+    text = without_nul(said.answer or "")
+    if asked.choices and text not in asked.choices:
         raise _wrong(f"one of: {', '.join(asked.choices)}")
-    if said.answer is None:
-        raise _wrong("say something")
-    return said.answer
+    if not 1 <= (size := len(text.encode())) <= LARGEST_ANSWER_BYTES:
+        raise _wrong(f"a text of 1 to {LARGEST_ANSWER_BYTES} bytes, not of {size}")
+    return text
 
 
 def _wrong(message: str) -> InvalidInput:
