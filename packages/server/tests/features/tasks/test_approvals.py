@@ -54,18 +54,17 @@ async def test_an_approval_resumes_its_task_and_is_answered_once(
         await agent.connect()
         task = await world.submit("echo", 1)
         question = await asked(agent, await agent.assigned())
-        again = (await http.get("/api/approvals", params={"state": "open"})).json()["items"]
         shown = (await http.get(f"/api/approvals/{question.approval_id}")).json()
-        assert again == [shown]
+        assert (await http.get("/api/approvals?state=open")).json()["items"] == [shown]
         assert (shown["data"], shown["data_hash"]) == (PAYMENT, question.data_hash)
         waiting = (await http.get(f"/api/tasks/{task.id}")).json()
         assert waiting["state"] == "waiting"
         assert waiting["waits_for"]["approval_ids"] == [question.approval_id]
 
         url = f"/api/approvals/{question.approval_id}/answer"
-        other = await http.post(url, json={"data_hash": "0" * 64})
-        assert (other.status_code, other.json()["code"]) == (409, "approval_changed")
         said = {"decision": "approve", "data_hash": question.data_hash, "comment": "go"}
+        other = await http.post(url, json={**said, "data_hash": "0" * 64})
+        assert (other.status_code, other.json()["code"]) == (409, "approval_changed")
 
         async def post() -> Any:
             return await http.post(url, json=said)
@@ -78,6 +77,8 @@ async def test_an_approval_resumes_its_task_and_is_answered_once(
         assert told["by"] == next(a.json()["answered_by"] for a in both if a.status_code == 200)
         await agent.say(back, agent.result(1))
         await world.state(task.id, "succeeded")
+        late = await http.post(url, json={"data_hash": "0" * 64})
+        assert f"It was approved by {told['by']} at 20" in late.json()["detail"]
     async with world.database.transaction() as tx:
         rows = await tx.fetch("SELECT action FROM audit_log WHERE target_kind = 'approval'")
     assert [row["action"] for row in rows] == ["approval.approved"]
@@ -162,14 +163,17 @@ async def test_a_question_expires_by_the_databases_clock(world: Any, wire: Any, 
     await world.worker()
     async with wire(await world.plane()) as agent:
         await agent.connect()
-        await world.submit("echo", 1)
+        task = await world.submit("echo", 1)
         question = await asked(agent, await agent.assigned(), ttl_seconds=0.2)
-        assert outcome(agent, await agent.assigned()) == "approval_expired"
-        late = await http.post(
-            f"/api/approvals/{question.approval_id}/answer",
-            json={"data_hash": question.data_hash},
-        )
-        assert (late.status_code, late.json()["code"]) == (409, "approval_closed")
+        back = await agent.assigned()
+        assert outcome(agent, back) == "approval_expired"
+        url = f"/api/approvals/{question.approval_id}/answer"
+        for _ in ("at work", "over"):
+            late = await http.post(url, json={"data_hash": question.data_hash})
+            assert (late.status_code, late.json()["code"]) == (409, "approval_closed")
+            assert "It expired at 20" in late.json()["detail"]
+            await agent.say(back, agent.result(1))
+            await world.state(task.id, "succeeded")
 
 
 async def test_only_its_owner_and_administrators_see_and_answer(
@@ -206,6 +210,10 @@ async def test_what_nobody_needs_any_more_is_withdrawn(world: Any, wire: Any, do
             return shown.json()["state"] == "withdrawn"
 
         await world.eventually(withdrawn)
+        said = {"data_hash": question.data_hash}
+        late = await http.post(f"/api/approvals/{question.approval_id}/answer", json=said)
+        assert (late.status_code, late.json()["code"]) == (409, "approval_closed")
+        assert "Its task is over" in late.json()["detail"]
 
 
 async def test_another_question_under_the_same_name_is_refused_open_or_answered(

@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 import msgspec
 from orchestra_protocol import agent_pb2 as pb
@@ -48,6 +49,7 @@ from orchestra.foundation.settings import Settings
 LONGEST_QUESTION, LONGEST_CHOICE, MOST_CHOICES = 4_000, 200, 50
 # Every later run is told it; what is larger is no answer but an input.
 LARGEST_ANSWER_BYTES = 16 * 1024
+NOT_WANTED = "Its task is over, or is being cancelled."
 EXPIRED = TaskProblem("approval_expired", "Nobody has answered in time.")
 _KINDS = {pb.ASK_KIND_APPROVE: ApprovalKind.APPROVE, pb.ASK_KIND_ASK: ApprovalKind.ASK}
 _NOT_PEOPLE = frozenset({ActorKind.AGENT, ActorKind.RUN, ActorKind.SYSTEM})
@@ -111,17 +113,35 @@ async def answer(
     asked = await visible(tx, actor, approval_id)
     if actor.kind in _NOT_PEOPLE:
         raise Forbidden("A person answers this, not a program in a task's name.")
+    locked = (await ending.lock(tx, [asked.task_id])).get(asked.task_id)
+    asked = await visible(tx, actor, approval_id)  # as whoever was first has left it
+    if (why := _why_closed(asked)) is not None:
+        raise ApprovalClosed(why)
+    if locked is None or locked.life.is_over or locked.life.state is TaskState.CANCELLING:
+        raise ApprovalClosed(NOT_WANTED)
     if said.data_hash != asked.data_hash:
         raise ApprovalChanged
     content = _checked(asked, said)
-    locked = (await ending.lock(tx, [asked.task_id])).get(asked.task_id)
-    if locked is None or locked.life.is_over or locked.life.state is TaskState.CANCELLING:
-        raise ApprovalClosed("Its task is over, or is being cancelled.")
     closed = await _close(tx, asked, said, content, by=await _name(tx, actor))
     await wake(tx, outbox, bus, [asked.task_id])
     await outbox.add(tx, events.approval("approval.closed", closed))
     await _record(tx, actor, closed)
     return closed
+
+
+def _why_closed(asked: Approval) -> str | None:
+    """What has become of a question that nobody can answer any more."""
+    if asked.state is ApprovalState.OPEN:
+        return None
+    if asked.state is ApprovalState.EXPIRED:
+        return f"It expired at {_moment(asked.expires_at)}."
+    if asked.answered_at is None:
+        return NOT_WANTED
+    return f"It was {asked.state} by {asked.answered_by} at {_moment(asked.answered_at)}."
+
+
+def _moment(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 async def _close(
