@@ -157,3 +157,20 @@ async def test_an_answer_is_used_for_the_same_question_however_it_is_spelled(
         content.update({"to": "Müller", "rates": [0.0000001, 0.5], "amount": 10})
         task.questions["approve#1"].answer()
         assert await task.result() is True
+
+
+@pytest.mark.parametrize(
+    "ttl", [0, -1, timedelta(0), True, "60", float("nan"), float("inf"), 10**400]
+)
+async def test_a_time_to_answer_is_above_zero(plane: ControlPlane, ttl: Any) -> None:
+    agent = Agent("ask")
+
+    @agent.task("ask")
+    async def ask(ctx: Context) -> None:
+        await ctx.approve("Now?", 1, ttl)
+
+    async with serving(agent, plane):
+        task = await plane.submit("ask")
+        with pytest.raises(TaskFailed, match="'approve#1' cannot have the ttl") as failed:
+            await task.result()
+    assert (failed.value.code, task.attempt, task.questions) == ("bad_command", 1, {})

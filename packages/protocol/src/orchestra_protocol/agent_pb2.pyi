@@ -1063,7 +1063,7 @@ class Ask(_message.Message):
     question: _builtins.str
     """1 to 4000 characters"""
     ttl_seconds: _builtins.float
-    """0: the task's own deadline"""
+    """more than 0; absent: as long as the server lets a question wait"""
     @_builtins.property
     def data(self) -> _struct_pb2.Value:
         """exactly what is approved: the answer is bound to its hash"""
@@ -1079,14 +1079,16 @@ class Ask(_message.Message):
         kind: Global___AskKind.ValueType = ...,
         question: _builtins.str = ...,
         data: _struct_pb2.Value | None = ...,
-        ttl_seconds: _builtins.float = ...,
+        ttl_seconds: _builtins.float | None = ...,
         choices: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["data", b"data"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_ttl_seconds", b"_ttl_seconds", "data", b"data", "ttl_seconds", b"ttl_seconds"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["choices", b"choices", "data", b"data", "kind", b"kind", "name", b"name", "question", b"question", "ttl_seconds", b"ttl_seconds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_ttl_seconds", b"_ttl_seconds", "choices", b"choices", "data", b"data", "kind", b"kind", "name", b"name", "question", b"question", "ttl_seconds", b"ttl_seconds"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__ttl_seconds: _TypeAlias = _typing.Literal["ttl_seconds"]  # noqa: Y015
+    _WhichOneofArgType__ttl_seconds: _TypeAlias = _typing.Literal["_ttl_seconds", b"_ttl_seconds"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__ttl_seconds) -> _WhichOneofReturnType__ttl_seconds | None: ...
 
 Global___Ask: _TypeAlias = Ask  # noqa: Y015
 

@@ -92,7 +92,8 @@ class Durable(_Calls):
         """Ask people for a yes or no to exactly `data`, without a slot meanwhile.
 
         A handler that runs again must ask the same again: what can change comes out of a `step`.
-        After `ttl` (seconds, or a timedelta) nobody can answer any more: `ApprovalExpired`.
+        After `ttl` (seconds above 0, or a timedelta) nobody can answer any more: `ApprovalExpired`.
+        Without one the question waits for as long as the server lets it, mostly 30 days.
         """
         return await self._steps.ask(question, data, approve=True, ttl=ttl, name=name)
 

@@ -4,6 +4,7 @@ The handler runs again from its beginning with every lease. What has an outcome 
 everything else is asked of the server, which recognises it by its name.
 """
 
+import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
@@ -150,7 +151,7 @@ class Steps:
             kind=pb.ASK_KIND_APPROVE if approve else pb.ASK_KIND_ASK,
             question=question,
             data=self._value(name, content),
-            ttl_seconds=_seconds(ttl),
+            ttl_seconds=_time_to_answer(name, ttl),
             choices=choices,
         )
         if name in self._kept:
@@ -260,8 +261,21 @@ class Steps:
         return value
 
 
-def _seconds(length: float | timedelta | None) -> float:
-    seconds = length.total_seconds() if isinstance(length, timedelta) else length or 0.0
+def _time_to_answer(name: str, ttl: Any) -> float | None:
+    seconds: Any = ttl.total_seconds() if isinstance(ttl, timedelta) else ttl
+    if seconds is None:
+        return None
+    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+    if not is_number or not 0 < seconds <= sys.float_info.max:
+        message = (
+            f"the question {name!r} cannot have the ttl {ttl!r}: give seconds above 0, or None"
+        )
+        raise TaskError(message, code="bad_command")
+    return seconds
+
+
+def _seconds(length: float | timedelta) -> float:
+    seconds = length.total_seconds() if isinstance(length, timedelta) else length
     if seconds < 0:
         raise ValueError(f"a time cannot be negative: {seconds} s")
     return seconds

@@ -256,6 +256,9 @@ async def test_the_same_question_again_is_the_same_and_a_bad_one_is_refused(
         for wrong in (
             asking("x", question=""),
             asking("x", ttl_seconds=-1),
+            asking("x", ttl_seconds=0),
+            asking("x", ttl_seconds=float("nan")),
+            asking("x", ttl_seconds=2_592_001),
             asking("x", choices=[""]),
             asking(""),
         ):

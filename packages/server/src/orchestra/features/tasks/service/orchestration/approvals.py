@@ -216,8 +216,10 @@ def _same(known: Known, new: NewApproval) -> uuid.UUID:
 def _to_new(task: Locked, wanted: pb.Ask, settings: Settings) -> NewApproval:
     if not 1 <= len(wanted.question) <= LONGEST_QUESTION:
         raise BadCommand(f"A question has 1 to {LONGEST_QUESTION} characters.")
-    if not 0 <= wanted.ttl_seconds <= settings.max_approval_seconds:
-        raise BadCommand(f"A question waits at most {settings.max_approval_seconds:g} seconds.")
+    longest = settings.max_approval_seconds
+    seconds = wanted.ttl_seconds if wanted.HasField("ttl_seconds") else longest
+    if not 0 < seconds <= longest:
+        raise BadCommand(f"A question waits more than 0 and at most {longest:g} seconds.")
     choices = list(wanted.choices)
     if len(choices) > MOST_CHOICES or any(not 1 <= len(c) <= LONGEST_CHOICE for c in choices):
         raise BadCommand(f"At most {MOST_CHOICES} choices of 1 to {LONGEST_CHOICE} characters.")
@@ -239,7 +241,7 @@ def _to_new(task: Locked, wanted: pb.Ask, settings: Settings) -> NewApproval:
         data_json=data_json,
         data_hash=fingerprints.of_question(kind, wanted.question, content, choices),
         choices=choices,
-        seconds=wanted.ttl_seconds or settings.max_approval_seconds,
+        seconds=seconds,
     )
 
 
