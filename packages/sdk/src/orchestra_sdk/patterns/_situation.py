@@ -38,9 +38,9 @@ class Decision(TypedDict):
     assign: NotRequired[list[Assigned]]
 
 
-def decision_of(said: Any) -> Decision:
+def decision_of(said: object) -> Decision:
     """Read what was decided, for models say anything; raises `TaskError` for what is none."""
-    fields = cast("dict[str, Any]", said) if isinstance(said, dict) else None
+    fields = _fields(said)
     if fields is None or not isinstance(fields.get("assign", []), list):
         quoted = repr(said)[:_QUOTED]
         raise TaskError(f"neither an answer nor work for others: {quoted}", code="bad_decision")
@@ -49,6 +49,10 @@ def decision_of(said: Any) -> Decision:
 
 def work_of(decision: Decision, workers: Sequence[str]) -> list[Assigned]:
     """Return the work that somebody can do."""
-    given = cast("list[Any]", decision.get("assign", []))
-    whole = [item for item in given if isinstance(item, dict) and {"worker", "input"} <= {*item}]
-    return [item for item in whole if item["worker"] in workers]
+    given = [_fields(item) or {} for item in cast("list[Any]", decision.get("assign", []))]
+    whole = [item for item in given if "input" in item and item.get("worker") in workers]
+    return cast("list[Assigned]", whole)
+
+
+def _fields(said: object) -> dict[str, Any] | None:
+    return cast("dict[str, Any]", said) if isinstance(said, dict) else None

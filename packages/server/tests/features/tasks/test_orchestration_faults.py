@@ -1,6 +1,7 @@
 """Orchestration while things break: lost answers, killed control planes, ends at the same time."""
 
 import asyncio
+import hashlib
 from typing import Any
 
 import pytest
@@ -193,6 +194,28 @@ async def test_children_are_the_parents_users_and_only_that_users_agents_run_the
             wanted = agent.spawn("b", agent_id=private.agent_id)
             reply = await agent.ask_for(run, wanted)
             assert reply.refused.code == "agent_not_found"
+
+
+async def test_a_child_for_an_agent_by_its_id_alone_is_the_same_again(
+    world: Any, wire: Any
+) -> None:
+    await world.worker()
+    plane = await world.plane()
+    async with wire(plane) as agent, wire(plane, name="one", capabilities=("only",)) as one:
+        await agent.connect()
+        await one.connect()
+        await world.submit("echo", 1)
+        run = await agent.assigned()
+        wanted = agent.spawn("a", capability="", agent_id=one.agent_id)
+        first = (await agent.ask_for(run, wanted)).spawned.task_ids
+        assert (await agent.ask_for(run, wanted)).spawned.task_ids == first
+        child = await one.assigned()
+        assert one.assignment(child).capability == "only"
+        await agent.ask_for(run, agent.suspend("a"))
+        await one.say(child, one.result(1))
+        (step,) = agent.assignment(await agent.assigned()).steps
+        expected = hashlib.sha256(f'["{one.agent_id}","","a"]'.encode()).hexdigest()
+        assert step.fingerprint == expected
 
 
 async def test_many_steps_at_once_are_all_kept(world: Any, wire: Any) -> None:

@@ -137,7 +137,9 @@ async def _prepare(
     work = fingerprints.of_work(ready.queue, ready.capability, new.input)
     if work[:KEY_BYTES] in lineage:
         raise Cycle(f"The child {child.name!r} would do what a task above it does already.")
-    return replace(ready, request_hash=work)
+    # The wish, in which an agent's only capability need not be named.
+    wish = fingerprints.of_work(ready.queue, child.task.capability, new.input)
+    return replace(ready, request_hash=wish)
 
 
 async def _announce(bus: Bus, parent: Parent, prepared: Sequence[PreparedTask]) -> None:
