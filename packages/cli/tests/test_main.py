@@ -195,3 +195,45 @@ def test_a_host_command_says_where_it_comes_from_when_the_server_is_absent(
     ran = run("up")
     assert ran.code == 2
     assert "ai-orchestra" in ran.err
+
+
+@pytest.mark.parametrize("name", ["../tasks?limit=1", "?", "", "..", "a/b", "%2e%2e"])
+def test_a_name_leads_nowhere_else(api: Api, run: Run, name: str) -> None:
+    ran = run("queue", "get", name)
+    assert (ran.code, "no name or id" in ran.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["task", "submit", "echo", "--input", "NaN"],
+        ["task", "submit", "echo", "--input", "1", "--retry", "[NaN]"],
+        ["task", "submit", "echo", "--input", "1", "--deadline", "inf"],
+        ["queue", "set", "echo", "--keep-days", "nan"],
+        ["schedule", "create", "x", "echo", "--at", "2030-01-01T00:00:00Z", "--task", "[1]"],
+        ["dead", "replay", "0123456789abcdef", "fedcba9876543210"],
+    ],
+)
+def test_what_makes_no_sense_is_said_and_not_sent(api: Api, run: Run, words: list[str]) -> None:
+    ran = run(*words)
+    assert ran.code == 2, ran.err
+    assert "Traceback" not in ran.err
+    assert ran.err.startswith("error: ")
+
+
+def test_no_agent_that_matches_is_no_success(api: Api, run: Run) -> None:
+    api.on("GET", "/api/agents", Answer(body={"items": [], "next_cursor": None}))
+    ran = run("agents", "drain", "--version", "typo", "--wait")
+    assert (ran.code, "No agent matches" in ran.err) == (3, True)
+
+
+def test_a_drain_goes_on_beside_agents_that_are_others(api: Api, run: Run) -> None:
+    plain = {"status": "online", "slots_in_use": 0}
+    agents = [{"id": "a1", "name": "theirs", **plain}, {"id": "a2", "name": "mine", **plain}]
+    api.on("GET", "/api/agents", Answer(body={"items": agents, "next_cursor": None}))
+    no = {"title": "Forbidden", "status": 403, "detail": "Only its owner.", "code": "forbidden"}
+    api.on("POST", "/api/agents/a1/drain", Answer(403, body=no))
+    api.on("POST", "/api/agents/a2/drain", Answer(body={**agents[1], "status": "draining"}))
+    ran = run("agents", "drain", "--capability", "work")
+    assert (ran.code, "theirs: Only its owner." in ran.err) == (0, True)
+    assert ran.out.split() == ["a2", "mine", "draining", "0"]

@@ -2,13 +2,14 @@
 
 import contextlib
 import json
+import re
 from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import Any, cast
 
 import httpx
 
 from orchestra_cli import ids, output, sse
-from orchestra_cli.errors import BusyError, CliError, UnavailableError, from_problem
+from orchestra_cli.errors import BusyError, CliError, UnavailableError, UsageError, from_problem
 from orchestra_cli.target import Target
 
 TIMEOUT = httpx.Timeout(30.0, connect=5.0)
@@ -22,6 +23,7 @@ FEED_PATIENCE_SECONDS = 120.0
 # How long we wait for room in a queue.
 BUSY_PATIENCE_SECONDS = 120.0
 PAGE = 200
+_SEGMENT = re.compile(r"[A-Za-z0-9_.:~-]+")
 
 _Body = Mapping[str, Any] | None
 
@@ -131,14 +133,16 @@ class Client:
             headers["content-length"] = str(size)
         query = {"sha256": sha256} if sha256 else {}
         with _translated(self.url):
-            response = self._http.put(path, content=content, params=query, headers=headers)
+            response = self._http.put(
+                _checked(path), content=content, params=query, headers=headers
+            )
         if response.is_error:
             raise _error(response)
         return response.json()
 
     def download(self, path: str, take: Callable[[bytes], object]) -> None:
         """Hands a large answer on a piece at a time."""
-        with _translated(self.url), self._http.stream("GET", path) as response:
+        with _translated(self.url), self._http.stream("GET", _checked(path)) as response:
             if response.is_error:
                 response.read()
                 raise _error(response)
@@ -151,7 +155,9 @@ class Client:
             headers["last-event-id"] = cursor
         with (
             _translated(self.url),
-            self._http.stream("GET", path, headers=headers, timeout=FEED_TIMEOUT) as response,
+            self._http.stream(
+                "GET", _checked(path), headers=headers, timeout=FEED_TIMEOUT
+            ) as response,
         ):
             if response.is_error:
                 response.read()
@@ -167,11 +173,30 @@ class Client:
         headers: dict[str, str],
     ) -> Any:
         given = {name: value for name, value in (query or {}).items() if value is not None}
+        content = None if body is None else _encoded(body)
+        headers = headers if body is None else {**headers, "content-type": "application/json"}
         with _translated(self.url):
-            response = self._http.request(method, path, json=body, params=given, headers=headers)
+            response = self._http.request(
+                method, _checked(path), content=content, params=given, headers=headers
+            )
         if response.is_error:
             raise _error(response)
         return response.json() if response.content else None
+
+
+def _encoded(body: Mapping[str, Any]) -> bytes:
+    try:
+        return json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
+    except ValueError as error:
+        raise UsageError(f"This cannot be sent: {error}.") from error
+
+
+def _checked(path: str) -> str:
+    """The path of what has been named; nobody gets elsewhere by a name with a slash."""
+    for segment in path.split("/")[1:]:
+        if not _SEGMENT.fullmatch(segment) or set(segment) == {"."}:
+            raise UsageError(f"{segment!r} is no name or id.")
+    return path
 
 
 @contextlib.contextmanager

@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from orchestra_cli.errors import UsageError
 
@@ -12,11 +12,27 @@ def read_json(given: str) -> Any:
     """The value of `given`: JSON, `@file`, or `-` for standard input; raises UsageError."""
     try:
         if given == "-":
-            return json.load(sys.stdin)
+            return _decoded(sys.stdin.read())
         if given.startswith("@"):
-            return json.loads(Path(given[1:]).expanduser().read_text())
-        return json.loads(given)
+            return _decoded(Path(given[1:]).expanduser().read_text())
+        return _decoded(given)
     except OSError as error:
         raise UsageError(f"{given[1:]} cannot be read: {error.strerror}.") from error
     except ValueError as error:
         raise UsageError(f"The input is not JSON: {error}.") from error
+
+
+def read_object(given: str) -> dict[str, Any]:
+    """The same for what has fields."""
+    value = read_json(given)
+    if not isinstance(value, dict):
+        raise UsageError("A JSON object is wanted here: {…}.")
+    return cast("dict[str, Any]", value)
+
+
+def _decoded(text: str) -> Any:
+    return json.loads(text, parse_constant=_no_number)
+
+
+def _no_number(word: str) -> None:
+    raise ValueError(f"{word} is no number")

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from orchestra_cli import ids, output
-from orchestra_cli.errors import CliError, MissingError, UsageError
+from orchestra_cli.errors import CliError, MissingError, NotAllowedError, UsageError
 from orchestra_cli.session import Session, application, command, confirm
 
 app = application("See the agents and let new ones in.")
@@ -61,7 +61,7 @@ def drain(
 ) -> None:
     """Give agents nothing new; they finish what they have. Undone by `resume`."""
     chosen = _choose(session, agents or [], version=version, capability=capability)
-    drained = [_decide(session, item, "drain", {"reason": reason}) for item in chosen]
+    drained = _decide_all(session, chosen, "drain", {"reason": reason})
     if wait:
         _wait_until_idle(session, drained, timeout)
     _report(session, drained)
@@ -78,7 +78,7 @@ def resume(
 ) -> None:
     """Give drained agents work again."""
     chosen = _choose(session, agents or [], version=version, capability=capability)
-    _report(session, [_decide(session, item, "resume") for item in chosen])
+    _report(session, _decide_all(session, chosen, "resume"))
 
 
 @command(app, "quarantine")
@@ -161,7 +161,27 @@ def _choose(
     if named:
         return [_find(session, text) for text in named]
     query = {"version": version, "capability": capability}
-    return list(session.api.pages("/api/agents", query, MOST))
+    chosen = list(session.api.pages("/api/agents", query, MOST))
+    if not chosen:
+        raise MissingError("No agent matches.")
+    return chosen
+
+
+def _decide_all(
+    session: Session, agents: list[dict[str, Any]], what: str, body: dict[str, Any] | None = None
+) -> list[dict[str, Any]]:
+    """Those about which it was decided; of the others it says why not, and fails if it is all."""
+    decided: list[dict[str, Any]] = []
+    refused: CliError | None = None
+    for agent in agents:
+        try:
+            decided.append(_decide(session, agent, what, body))
+        except NotAllowedError as error:
+            refused = error
+            output.note(f"{agent['name']}: {error.message}")
+    if refused is not None and not decided:
+        raise refused
+    return decided
 
 
 def _decide(

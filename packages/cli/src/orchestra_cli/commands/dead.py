@@ -115,4 +115,6 @@ def _replay(session: Session, body: dict[str, Any]) -> tuple[list[Any], list[Any
 def _chosen(which: list[str]) -> dict[str, Any]:
     if len(which) == 1 and _FINGERPRINT.fullmatch(which[0]):
         return {"fingerprint": which[0]}
+    if any(_FINGERPRINT.fullmatch(item) for item in which):
+        raise UsageError("One group at a time, or tasks by their ids.")
     return {"task_ids": which}

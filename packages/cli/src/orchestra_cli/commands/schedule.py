@@ -8,7 +8,7 @@ import typer
 
 from orchestra_cli import ids, output
 from orchestra_cli.errors import MissingError, UsageError
-from orchestra_cli.inputs import read_json
+from orchestra_cli.inputs import read_json, read_object
 from orchestra_cli.session import Session, application, command, confirm
 
 app = application("Submit tasks at a time, or again and again.")
@@ -73,7 +73,7 @@ def create(
     """Make a schedule, by a cron expression or for one time."""
     if (cron is None) == (at is None):
         raise UsageError("Say --cron for a repeated task, or --at for one.")
-    more: dict[str, Any] = read_json(task) if task else {}
+    more = read_object(task) if task else {}
     template = {"capability": capability, "input": read_json(task_input), **more}
     body: dict[str, Any] = {"name": name, "template": template, "timezone": timezone}
     body |= {"overlap": overlap.value, "catch_up": catch_up.value}

@@ -6,10 +6,12 @@ plane that has the agent hears of it at once.
 
 import uuid
 
+import msgspec
+
 from orchestra.features import audit
 from orchestra.features.agents import events, repository
 from orchestra.features.agents.service.registration import managed, visible
-from orchestra.features.agents.types import Agent
+from orchestra.features.agents.types import Agent, AgentStatus
 from orchestra.foundation.auth import Actor, Permission
 from orchestra.foundation.database import Transaction
 from orchestra.foundation.errors import FieldError, Forbidden, InvalidInput
@@ -92,7 +94,18 @@ async def _decided(
     details = {"name": agent.name, **({"reason": reason} if reason else {})}
     await audit.record(tx, actor, action, target_kind="agent", target_id=agent_id, details=details)
     tx.after_commit(lambda: events.tell_standing(bus, agent_id))
-    return agent
+    return msgspec.structs.replace(agent, status=_status(agent))
+
+
+def _status(agent: Agent) -> AgentStatus:
+    """What its control plane will write in a moment, when it has heard of it."""
+    if agent.status in (AgentStatus.OFFLINE, AgentStatus.UNHEALTHY):
+        return agent.status
+    if agent.quarantine is not None:
+        return AgentStatus.QUARANTINED
+    if agent.drain is not None:
+        return AgentStatus.DRAINING
+    return AgentStatus.BUSY if agent.slots_in_use >= agent.slots else AgentStatus.ONLINE
 
 
 def _check_reason(reason: str, *, is_needed: bool = False) -> None:
