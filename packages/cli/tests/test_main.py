@@ -197,7 +197,7 @@ def test_a_host_command_says_where_it_comes_from_when_the_server_is_absent(
     assert "ai-orchestra" in ran.err
 
 
-@pytest.mark.parametrize("name", ["../tasks?limit=1", "?", "", "..", "a/b", "%2e%2e"])
+@pytest.mark.parametrize("name", ["../tasks?limit=1", "?", "", "..", "%2e%2e"])
 def test_a_name_leads_nowhere_else(api: Api, run: Run, name: str) -> None:
     ran = run("queue", "get", name)
     assert (ran.code, "no name or id" in ran.err) == (2, True)
