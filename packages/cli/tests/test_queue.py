@@ -101,6 +101,25 @@ def test_a_bulk_command_goes_on_to_the_end(run: Run, api: Api) -> None:
     assert bodies[0]["filter"] == {"capability": "echo"}
 
 
+def test_a_bulk_retry_says_what_was_left_and_why(run: Run, api: Api) -> None:
+    full = {"task_id": "t2", "error": {"code": "queue_full", "message": "It is full."}}
+    done = {"matched": 2, "changed": 1, "next_cursor": None, "refused": [full]}
+    api.on("POST", "/api/tasks/bulk", Answer(200, done))
+    ran = run("task", "bulk", "retry", "--id", "t1", "--id", "t2", "--user", "u1", "--yes")
+    assert (ran.code, "t2: It is full." in ran.err) == (1, True)
+    (sent,) = api.sent("POST", "/api/tasks/bulk")
+    assert sent.body["filter"] == {"ids": ["t1", "t2"], "user_id": "u1"}
+
+
+def test_a_submit_may_say_more_of_the_task(run: Run, api: Api) -> None:
+    api.on("POST", "/api/tasks", Answer(202, {"id": "t1"}))
+    more = '{"agent_id": "a1", "affinity_key": "k", "run_timeout_seconds": 9}'
+    assert run("task", "submit", "echo", "--task", more).out == "t1\n"
+    (sent,) = api.sent("POST", "/api/tasks")
+    assert (sent.body["agent_id"], sent.body["affinity_key"]) == ("a1", "k")
+    assert run("task", "submit", "echo", "--task", "[1]").code == 2
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -9,7 +9,7 @@ import typer
 
 from orchestra_cli import ids, output, trees
 from orchestra_cli.errors import CliError, UsageError
-from orchestra_cli.inputs import read_json
+from orchestra_cli.inputs import read_json, read_object
 from orchestra_cli.session import Session, application, command, confirm
 
 if TYPE_CHECKING:
@@ -91,6 +91,12 @@ def submit(
         str | None,
         typer.Option(metavar="JSON", help="How to try again, e.g. '{\"max_attempts\": 5}'."),
     ] = None,
+    more: Annotated[
+        str | None,
+        typer.Option(
+            "--task", metavar="JSON", help="More: `agent_id`, `affinity_key`, time-outs …"
+        ),
+    ] = None,
 ) -> None:
     """Submit a task. Prints its id, or with --follow its result."""
     if idempotency_key is not None and count > 1:
@@ -103,6 +109,7 @@ def submit(
         **({} if at is None else {"run_at": at}),
         **({} if deadline is None else {"deadline_seconds": deadline}),
         **({} if retry is None else {"retry": read_json(retry)}),
+        **({} if more is None else read_object(more)),
     }
     if count > 1:
         _submit_many(session, task, count, follow=follow)
@@ -186,6 +193,9 @@ def bulk(
     of_priority: Annotated[Priority | None, typer.Option(help="With this priority now.")] = None,
     after: Annotated[str | None, typer.Option(metavar="TIME", help="Made at or after it.")] = None,
     before: Annotated[str | None, typer.Option(metavar="TIME", help="Made before it.")] = None,
+    user: Annotated[str | None, typer.Option(metavar="ID", help="Of this user.")] = None,
+    agent: Annotated[str | None, typer.Option(metavar="ID", help="At this agent.")] = None,
+    task: Annotated[list[str] | None, typer.Option("--id", help="This; may be repeated.")] = None,
     to: Annotated[Priority | None, typer.Option(help="With `priority`: the new one.")] = None,
     reason: Annotated[str, typer.Option(help="Why, for the record.")] = "",
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
@@ -193,6 +203,7 @@ def bulk(
     """Cancel, retry or move all tasks that a filter means: your own, an administrator's: all."""
     wanted = {"state": state, "queue": queue, "capability": capability, "error_code": error}
     wanted |= {"priority": of_priority, "created_after": after, "created_before": before}
+    wanted |= {"user_id": user, "agent_id": agent, "ids": task}
     meant = {name: value for name, value in wanted.items() if value is not None}
     if not meant:
         raise UsageError("Say which tasks are meant; see --help.")
