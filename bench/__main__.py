@@ -17,6 +17,7 @@ from bench import (
     agents,
     balancing,
     dispatch,
+    faults,
     feeds,
     first_token,
     fleet_load,
@@ -27,6 +28,7 @@ from bench import (
     recovery,
     report,
     report_balancing,
+    report_faults,
     report_fleet,
     throughput,
 )
@@ -45,7 +47,8 @@ BESIDE_PEERS = ("dispatch", "throughput")
 ALONE = ("first_token", "idle", "feeds")
 FLEET = ("recovery", "overload", "balancing", "agents")
 LOADED_FLEET = ("fleet_load",)
-NAMES = (*BESIDE_PEERS, *ALONE, *FLEET, *LOADED_FLEET)
+BROKEN = ("faults",)
+NAMES = (*BESIDE_PEERS, *ALONE, *FLEET, *LOADED_FLEET, *BROKEN)
 
 Benchmarks = Mapping[str, Callable[[], Section]]
 
@@ -95,6 +98,7 @@ def _run(directory: Path, chosen: Sequence[str], *, rounds: int, smoke: bool) ->
         settings = {"ORCHESTRA_HEARTBEAT_SECONDS": "5", "cores": programs.BOTH_CORES}
         with _started(directory / "three", **settings) as product:
             sections += _each(chosen, _loaded_fleet(product, directory, smoke=smoke))
+    sections += _each(chosen, _broken(smoke=smoke))
     return sections
 
 
@@ -130,6 +134,11 @@ def _loaded_fleet(product: Product, directory: Path, *, smoke: bool) -> Benchmar
             fleet_load.measure(product, directory, count=count, seconds=seconds)
         ),
     }
+
+
+def _broken(*, smoke: bool) -> Benchmarks:
+    names = ("worker",) if smoke else tuple(faults.FAULTS)
+    return {"faults": lambda: report_faults.faults(faults.measure(names))}
 
 
 def _each(chosen: Sequence[str], benchmarks: Benchmarks) -> Iterator[Section]:

@@ -1,4 +1,4 @@
-"""`python -m bench.faults`: the same faults against us, Celery and Taskiq, side by side.
+"""The same faults against us, Celery and Taskiq, side by side.
 
 Workers that end by themselves are started again, as a service manager does. Each system gets tasks
 at a steady rate; something is killed in the middle. Counted are tasks that were acknowledged and
@@ -7,7 +7,6 @@ from the fault to the first effect after it and to the last one.
 """
 
 import logging
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -58,20 +57,15 @@ class Damage:
         )
 
 
-def main(names: Sequence[str]) -> int:
-    if unknown := sorted(set(names) - set(FAULTS)):
-        print(f"there is no fault {', '.join(unknown)}; there are {', '.join(FAULTS)}")
-        return 2
-    for name in names or FAULTS:
-        print(f"\n### {WORDS[name]}\n")
-        print("| system | acknowledged | refused | lost | doubled | next effect | last effect |")
-        print("|---|---|---|---|---|---|---|")
-        for place in range(len(SYSTEMS)):
-            # In a process of its own: a peer's application belongs to one broker for its life.
-            with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as alone:
-                print(alone.submit(_measure, place, name).result().row, flush=True)
-    print(f"\nLost: no effect within {PATIENCE_SECONDS:g} s after the last submit.")
-    return 0
+def measure(names: Sequence[str]) -> dict[str, list[Damage]]:
+    """What these faults have cost each system, ours first."""
+    return {name: [_alone(place, name) for place in range(len(SYSTEMS))] for name in names}
+
+
+def _alone(place: int, fault: str) -> Damage:
+    """In a process of its own: a peer's application belongs to one broker for its life."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as alone:
+        return alone.submit(_measure, place, fault).result()
 
 
 def _measure(place: int, fault: str) -> Damage:
@@ -129,7 +123,3 @@ def _wait(condition: Callable[[], bool]) -> None:
     limit = time.monotonic() + PATIENCE_SECONDS
     while not condition() and time.monotonic() < limit:
         time.sleep(0.05)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
