@@ -53,7 +53,9 @@ def _canonical(item: Any) -> str:
 
 
 def _number(number: float) -> str:
-    """Return a number that is not whole, in its fewest digits."""
+    """Return a whole number with all its digits, another one in its fewest."""
+    if number.is_integer():
+        return str(int(number))
     digits, _, exponent = repr(number).partition("e")
     if not exponent:
         return digits
