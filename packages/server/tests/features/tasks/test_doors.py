@@ -55,6 +55,28 @@ async def test_a_task_for_an_agent_that_is_not_there_is_refused(http: httpx.Asyn
     assert answer.status_code == 404
 
 
+async def test_a_repeat_is_the_same_task_after_its_agent_was_forgotten(
+    world: Any, wire: Any, http: httpx.AsyncClient
+) -> None:
+    async with wire(await world.plane(), capabilities=("echo",)) as agent:
+        await agent.connect()
+    body = {"agent_id": agent.agent_id, "input": 1}
+    key = {"idempotency-key": "k"}
+    first = await http.post("/api/tasks", json=body, headers=key)
+    batch = await http.post("/api/tasks/batch", json={"tasks": [body]}, headers=key)
+    async with world.database.transaction() as tx:
+        await tx.execute("DELETE FROM agents")
+    again = await http.post("/api/tasks", json=body, headers=key)
+    assert (first.status_code, again.status_code) == (202, 200), again.text
+    assert again.json()["id"] == first.json()["id"]
+    same = await http.post("/api/tasks/batch", json={"tasks": [body]}, headers=key)
+    assert same.json() == batch.json()
+    other = await http.post("/api/tasks", json=body | {"input": 2}, headers=key)
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency_conflict")
+    new = await http.post("/api/tasks", json=body, headers={"idempotency-key": "new"})
+    assert new.status_code == 404
+
+
 async def test_a_task_for_an_agent_is_one_of_those_it_can_do(
     world: Any, wire: Any, http: httpx.AsyncClient
 ) -> None:

@@ -123,6 +123,8 @@ async def test_what_was_taken_in_before_needs_no_room(world: Any) -> None:
     ]
     with pytest.raises(IdempotencyConflict):
         await submitter.submit(world.actor, replace(new, input=2))
+    with pytest.raises(IdempotencyConflict):
+        await submitter.submit_all(world.actor, [*both, replace(new, idempotency_key="c")])
     with pytest.raises(QueueFull):
         await submitter.submit(world.actor, replace(new, idempotency_key="c"))
     await submitter.close()

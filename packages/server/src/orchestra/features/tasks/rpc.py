@@ -3,18 +3,17 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import replace
 
 from google.protobuf.message import DecodeError
 from orchestra_protocol import agent_pb2 as pb
 
-from orchestra.features import agents
 from orchestra.features.events import Feeds
 from orchestra.features.tasks import schemas
 from orchestra.features.tasks.errors import BadMessage, TaskNotFound
 from orchestra.features.tasks.service.reading import reading
 from orchestra.features.tasks.service.streams.plane import Plane
 from orchestra.features.tasks.service.streams.session import Session
+from orchestra.features.tasks.service.submitting.addressing import addressed
 from orchestra.features.tasks.service.submitting.submit import Submitter
 from orchestra.features.tasks.types import Task
 from orchestra.foundation.auth import Actor, Permission, Policy, require
@@ -94,11 +93,8 @@ class TaskRpcs:
                 return await reading.visible(tx, actor, _task_id(request.task_id))
         if not actor.may(Permission.TASKS_WRITE):
             raise Forbidden(f"This needs the permission {Permission.TASKS_WRITE}.")
-        new = schemas.new_task_from_wire(request)
-        if new.agent_id is not None:
-            async with self._database.transaction() as tx:
-                by = await agents.addressed(tx, actor, new.agent_id, new.capability)
-            new = replace(new, capability=by)
+        wanted = schemas.new_task_from_wire(request)
+        (new,) = await addressed(self._database, actor, [wanted])
         return await self._submitter.submit(actor, new)
 
 

@@ -1,7 +1,6 @@
 """Tasks: submit, list, look, cancel, follow."""
 
 import uuid
-from dataclasses import replace
 from typing import Annotated, Any
 
 from litestar import Request, Response, get, post
@@ -9,7 +8,6 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, QueryParameter
 from litestar.types import ControllerRouterHandler
 
-from orchestra.features import agents
 from orchestra.features.events import FeedResponse, Feeds, Outbox
 from orchestra.features.tasks.repository.reading import TaskFilter
 from orchestra.features.tasks.schemas import (
@@ -25,8 +23,9 @@ from orchestra.features.tasks.schemas import (
 )
 from orchestra.features.tasks.service.orchestration import cancelling
 from orchestra.features.tasks.service.reading import looking, reading
+from orchestra.features.tasks.service.submitting.addressing import addressed
 from orchestra.features.tasks.service.submitting.submit import Submitter
-from orchestra.features.tasks.types import NewTask, TaskState
+from orchestra.features.tasks.types import TaskState
 from orchestra.foundation.auth import Actor, Permission, require
 from orchestra.foundation.database import Database
 from orchestra.foundation.messaging import Bus
@@ -60,8 +59,7 @@ async def submit(
     idempotency_key: IdempotencyKey = None,
 ) -> Response[TaskView]:
     """Takes a task in: 202, or 200 with the same task for an idempotency key that was used."""
-    new = data.to_new(idempotency_key)
-    (new,) = await _addressed(database, actor, [new])
+    (new,) = await addressed(database, actor, [data.to_new(idempotency_key)])
     task = await submitter.submit(actor, new)
     return Response(task_view(task), status_code=200 if task.is_repeated else 202)
 
@@ -81,7 +79,7 @@ async def submit_batch(
         item.to_new(f"{idempotency_key}#{place}" if idempotency_key else None)
         for place, item in enumerate(data.tasks)
     ]
-    new = await _addressed(database, actor, wanted)
+    new = await addressed(database, actor, wanted)
     tasks = await submitter.submit_all(actor, new)
     return BatchView(items=[BatchItem(id=task.id, state=task.state) for task in tasks])
 
@@ -169,24 +167,6 @@ async def follow(
         cursor=last_event_id or cursor,
         is_over=task.life.is_over,
     )
-
-
-async def _addressed(database: Database, actor: Actor, new: list[NewTask]) -> list[NewTask]:
-    """Tasks for one agent need one that the caller may see, and that can do them.
-
-    Raises AgentNotFound or InvalidInput.
-    """
-    wanted = {(item.agent_id, item.capability) for item in new if item.agent_id is not None}
-    if not wanted:
-        return new
-    async with database.transaction() as tx:
-        known = {key: await agents.addressed(tx, actor, *key) for key in wanted}
-    return [
-        item
-        if item.agent_id is None
-        else replace(item, capability=known[item.agent_id, item.capability])
-        for item in new
-    ]
 
 
 routes: list[ControllerRouterHandler] = [

@@ -85,18 +85,14 @@ class Submitter:
         return tasks
 
     async def _take_room(self, prepared: Sequence[PreparedTask]) -> list[Task] | None:
-        """What was taken in before needs no room: the tasks, if all of them were."""
+        """What was taken in before needs no room: those tasks, if there are any."""
         try:
             await self.room.take(Counter(item.queue for item in prepared))
         except (QueueFull, ThisQueueFull):
-            keys = [(item.user_id, item.idempotency_key or "") for item in prepared]
-            known = await submitting.by_idempotency_key(self._database, keys)
-            if not known.keys() >= set(keys):
+            known = await _known(self._database, prepared)
+            if not known:
                 raise
-            return [
-                _or_raise(_judged(item, *known[key]))
-                for item, key in zip(prepared, keys, strict=True)
-            ]
+            return known
         return None
 
     async def close(self) -> None:
@@ -162,6 +158,22 @@ async def _write(
             continue
         outcomes.append(_judged(item, *found))
     return outcomes
+
+
+async def _known(tx: Transaction | Database, prepared: Sequence[PreparedTask]) -> list[Task]:
+    """The tasks that were taken in before under these keys: all of them, or none.
+
+    Raises IdempotencyConflict. Without keys nothing is asked: a full queue costs next to nothing.
+    """
+    keys = [(item.user_id, item.idempotency_key) for item in prepared if item.idempotency_key]
+    if len(keys) < len(prepared):
+        return []
+    known = await submitting.by_idempotency_key(tx, keys)
+    pairs = zip(prepared, keys, strict=True)
+    found = [_or_raise(_judged(item, *known[key])) for item, key in pairs if key in known]
+    if 0 < len(found) < len(prepared):
+        raise _conflict(found[0])
+    return found
 
 
 def _judged(item: PreparedTask, earlier: Task, request_hash: bytes) -> Task | IdempotencyConflict:
