@@ -8,6 +8,7 @@ import pytest
 from orchestra.features.tasks import NewTask, Priority, Room
 from orchestra.features.tasks.repository import claiming
 from orchestra.features.tasks.repository.claiming import Slot
+from orchestra.features.tasks.service.ends import dead_letters
 from orchestra.features.tasks.types import QueueName
 
 pytestmark = pytest.mark.anyio
@@ -151,14 +152,31 @@ async def test_nobody_decides_about_the_tasks_of_others(world: Any, doors: Any) 
 
 
 async def test_a_retry_takes_what_is_too_large_together_in_parts(
-    world: Any, http: httpx.AsyncClient
+    world: Any, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # As the database has them, which is compressed: three letters are larger than that.
+    monkeypatch.setattr(dead_letters, "MAX_INPUT_BYTES", 8)
     for _ in range(10):
-        await world.submit("echo", "x" * 900_000)
+        await world.submit("echo", "xxx")
     await fail_all(world)
     wish = {"action": "retry", "filter": {"error_code": "broken"}}
     done = (await http.post("/api/tasks/bulk", json=wish)).json()
     assert (done["matched"], done["changed"], done["refused"]) == (10, 10, [])
+
+
+async def test_one_that_cannot_be_retried_does_not_hide_what_was(
+    world: Any, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dead_letters, "MAX_INPUT_BYTES", 1)  # so that each is tried alone
+    for number in range(3):
+        await world.submit("echo", number)
+    await fail_all(world)
+    await http.patch("/api/queues/echo", json={"max_queued": 1})
+    world.submitter.room = Room(world.database, world.settings)
+    wish = {"action": "retry", "filter": {"error_code": "broken"}}
+    done = (await http.post("/api/tasks/bulk", json=wish)).json()
+    assert (done["matched"], done["changed"]) == (3, 1)
+    assert [item["error"]["code"] for item in done["refused"]] == ["queue_full"] * 2
 
 
 async def test_a_retry_says_why_some_were_left(world: Any, http: httpx.AsyncClient) -> None:

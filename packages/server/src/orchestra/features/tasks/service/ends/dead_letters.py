@@ -92,8 +92,7 @@ async def replay(
             async with tx.savepoint():
                 pairs.append((letter[0], await _again(tx, submitter, actor, letter, edited)))
         except OrchestraError as error:
-            is_of_all = isinstance(error, Unavailable) and not isinstance(error, QueueFull)
-            if is_of_all or (chosen.ids is not None and len(taken) == 1):
+            if is_of_all(error) or (chosen.ids is not None and len(taken) == 1):
                 raise
             refused.append((letter[0], error))
     if pairs:
@@ -101,6 +100,11 @@ async def replay(
         details = {"replayed_as": [fresh for _, fresh in pairs], "edited": edited is not UNSET}
         await _audit(tx, actor, "dead_letters.replayed", [dead for dead, _ in pairs], **details)
     return Replayed(pairs, refused, await _remaining(tx, choice))
+
+
+def is_of_all(error: OrchestraError) -> bool:
+    """Whether it would meet every other task, too."""
+    return isinstance(error, Unavailable) and not isinstance(error, QueueFull)
 
 
 async def _again(

@@ -138,15 +138,20 @@ async def _cancel(
 async def _retry(
     parts: Parts, actor: Actor, ids: Sequence[TaskId], refused: list[Refused]
 ) -> list[uuid.UUID]:
-    """Halves what is not possible together: one that is gone, or inputs too large for one go."""
+    """Halves what is not possible together: one that is gone, or inputs too large for one go.
+
+    What went well before stays, so what one alone cannot have is told of, and does not end it.
+    """
     try:
         async with parts.database.transaction() as tx:
             done = await dead_letters.replay(tx, parts.submitter, actor, Chosen(ids=ids))
-    except (TaskNotFound, InputTooLarge) as error:
-        if len(ids) == 1:
-            if isinstance(error, InputTooLarge):
+    except OrchestraError as error:
+        if len(ids) == 1 and not dead_letters.is_of_all(error):
+            if not isinstance(error, TaskNotFound):  # somebody has dealt with it since
                 refused.append((ids[0], error))
             return []
+        if len(ids) == 1 or not isinstance(error, TaskNotFound | InputTooLarge):
+            raise
         middle = len(ids) // 2
         return [
             *await _retry(parts, actor, ids[:middle], refused),
