@@ -1,11 +1,13 @@
 """Several control planes: an agent moves between them, and its name stays its own."""
 
 import asyncio
+from contextlib import AsyncExitStack
 from typing import Any
 
 import grpc
 import httpx
 import pytest
+from orchestra.features.tasks.service.streams.spreading import Spreader, surplus
 from orchestra_protocol import agent_pb2 as pb
 
 pytestmark = pytest.mark.anyio
@@ -108,3 +110,39 @@ async def _is_online(world: Any) -> bool:
 
 async def _has(found: list[str]) -> bool:
     return bool(found)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "planes", "given"),
+    [(12, 0, 2, 5), (4, 0, 2, 0), (7, 5, 2, 0), (300, 0, 3, 30), (10_000, 0, 2, 100), (5, 9, 2, 0)],
+)
+def test_so_many_agents_are_given_away_at_once(
+    ours: int, theirs: int, planes: int, given: int
+) -> None:
+    assert surplus(ours, theirs, planes) == given
+
+
+async def test_a_control_plane_that_comes_back_gets_its_share_again(world: Any, wire: Any) -> None:
+    async with AsyncExitStack() as stack:
+        first = await world.plane()
+        found = [
+            await stack.enter_async_context(wire(first, name=f"agent-{number}"))
+            for number in range(12)
+        ]
+        for agent in found:
+            await agent.connect()
+        spreader = Spreader(first.it.plane)
+        await spreader.step()
+        assert not any(item.draining for item in first.it.plane.registry), "there is no other"
+        await world.plane()
+        await spreader.step()
+        for agent in found[:5]:
+            await agent.next(pb.TASK_TYPE_DRAIN)
+        asked = [item for item in first.it.plane.registry if item.draining]
+        assert {str(item.id) for item in asked} == {agent.agent_id for agent in found[:5]}
+        await found[0].connect()  # its id leads here again
+        await spreader.step()
+        staying = [agent for agent in first.it.plane.registry if not agent.draining]
+        assert {agent.agent_id for agent in found[:5]} <= {str(item.id) for item in staying}
+        for agent in found[5:10]:
+            await agent.next(pb.TASK_TYPE_DRAIN)

@@ -9,11 +9,13 @@ from orchestra.features.agents.repository import (
     PeerAgent,
     agents_of,
     connected,
+    count_at,
     count_by_status,
     get,
     get_many,
     living_planes,
     names,
+    note_living,
 )
 from orchestra.features.agents.service.connected import ConnectedAgent
 from orchestra.features.agents.service.enrolment import key_check
@@ -50,6 +52,7 @@ __all__ = [
     "agent_names",
     "agents_of",
     "check_owned",
+    "count_at",
     "count_by_status",
     "find_agents",
     "get_agent",
@@ -58,5 +61,6 @@ __all__ = [
     "living_planes",
     "note_connected",
     "note_faults",
+    "note_living",
     "visible",
 ]

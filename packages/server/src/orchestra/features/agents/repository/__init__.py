@@ -8,7 +8,13 @@ from orchestra.features.agents.repository.keys import (
     touch_key,
     use_enrolment,
 )
-from orchestra.features.agents.repository.peers import PeerAgent, agents_of, living_planes
+from orchestra.features.agents.repository.peers import (
+    PeerAgent,
+    agents_of,
+    count_at,
+    living_planes,
+    note_living,
+)
 from orchestra.features.agents.repository.records import (
     AgentFilter,
     abandon_silent,
@@ -47,6 +53,7 @@ __all__ = [
     "agents_of",
     "blame",
     "connected",
+    "count_at",
     "count_by_status",
     "did_well",
     "drain",
@@ -58,6 +65,7 @@ __all__ = [
     "insert_key",
     "living_planes",
     "names",
+    "note_living",
     "quarantine",
     "release",
     "resume",

@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from orchestra.features.agents.repository.records import seen
 from orchestra.features.agents.types import AgentId
 from orchestra.foundation.database import Database
 
@@ -22,7 +23,7 @@ class PeerAgent:
 
 
 async def living_planes(database: Database, control_plane_id: str, *, seconds: float) -> list[str]:
-    """The other control planes that have agents, and have said so of late."""
+    """The other control planes that have said of late that they live."""
     rows = await database.fetch(
         """
         SELECT id FROM control_planes
@@ -32,6 +33,24 @@ async def living_planes(database: Database, control_plane_id: str, *, seconds: f
         seconds,
     )
     return [row["id"] for row in rows]
+
+
+async def note_living(database: Database, control_plane_id: str) -> None:
+    """One without agents says so, too."""
+    async with database.transaction() as tx:
+        await seen(tx, control_plane_id)
+
+
+async def count_at(database: Database, planes: Sequence[str]) -> int:
+    """How many agents are connected to these control planes."""
+    (row,) = await database.fetch(
+        """
+        SELECT count(*) AS count FROM agents
+        WHERE control_plane_id = ANY($1) AND status <> 'offline'
+        """,
+        list(planes),
+    )
+    return int(row["count"])
 
 
 async def agents_of(

@@ -15,6 +15,7 @@ from orchestra.features.tasks.service.streams import moving
 from orchestra.features.tasks.service.streams.plane import TOKEN_SECONDS, Plane
 from orchestra.features.tasks.service.streams.run import Run
 from orchestra.features.tasks.service.streams.slots import ANSWER_SECONDS
+from orchestra.features.tasks.service.streams.spreading import Spreader
 from orchestra.foundation import clock
 from orchestra.foundation.auth import ActorKind
 from orchestra.foundation.concurrency import Guard, forever
@@ -46,6 +47,7 @@ class Upkeep:
         self._guard.spawn("leases", forever("leases", self._renew))
         self._guard.spawn("probes", forever("probes", plane.prober.step))
         self._guard.spawn("texts", forever("texts", self._save))
+        self._guard.spawn("spread", forever("spread", Spreader(plane).step))
 
     async def close(self) -> None:
         await self._guard.stop()
