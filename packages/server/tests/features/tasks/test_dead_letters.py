@@ -1,5 +1,6 @@
 """What failed for good: grouped by its error, looked at, done again, put away."""
 
+import uuid
 from typing import Any
 
 import httpx
@@ -94,6 +95,83 @@ async def test_a_group_is_replayed_as_it_was_and_each_for_its_owner(
     (pair,) = [item for item in answer["items"] if item["task_id"] == theirs]
     fresh = await world.task(pair["replayed_as"])
     assert (fresh.user_id, fresh.input) == (member.actor.user_id, {"n": 1})
+
+
+async def run_to_failure(world: Any, agent: Any, *, steps: tuple[str, ...] = ()) -> Any:
+    """The next assignment, of which these steps are kept before it fails for good."""
+    run = await agent.assigned()
+    for name in steps:
+        await agent.ask_for(run, agent.save(name, f"{name} done"))
+    await agent.say(run, agent.failure(1, "broken", retryable=False))
+    await world.state(uuid.UUID(run.task_id), "failed")
+    return agent.assignment(run)
+
+
+async def replayed(http: httpx.AsyncClient, dead: Any, **more: Any) -> str:
+    answer = await http.post(f"{ROOT}/replay", json={"task_ids": [str(dead)], **more})
+    (item,) = answer.json()["items"]
+    return item["replayed_as"]
+
+
+async def test_a_replay_does_no_effect_again_and_has_the_same_key(
+    world: Any, wire: Any, http: httpx.AsyncClient
+) -> None:
+    await world.worker()
+    async with wire(await world.plane()) as agent:
+        await agent.connect()
+        task = await world.submit("echo", {"n": 1}, max_attempts=1)
+        await run_to_failure(world, agent, steps=("charge",))
+        fresh = await replayed(http, task.id)
+        second = await run_to_failure(world, agent, steps=("ship",))
+        assert [(step.name, step.output.string_value) for step in second.steps] == [
+            ("charge", "charge done")
+        ]
+        await replayed(http, fresh)
+        third = agent.assignment(await agent.assigned())
+        assert {step.name for step in third.steps} == {"charge", "ship"}
+    assert {second.idempotency_key, third.idempotency_key} == {str(task.id)}
+
+
+async def test_a_replay_with_another_input_begins_anew(
+    world: Any, wire: Any, http: httpx.AsyncClient
+) -> None:
+    await world.worker()
+    async with wire(await world.plane()) as agent:
+        await agent.connect()
+        task = await world.submit("echo", {"n": 1}, max_attempts=1)
+        await run_to_failure(world, agent, steps=("charge",))
+        fresh = await replayed(http, task.id, input={"n": 2})
+        second = await run_to_failure(world, agent)
+        assert (list(second.steps), second.idempotency_key) == ([], fresh)
+        await replayed(http, fresh)
+        assert agent.assignment(await agent.assigned()).idempotency_key == fresh
+
+
+async def test_a_replay_keeps_the_blobs_of_the_effects_it_keeps(
+    world: Any, http: httpx.AsyncClient
+) -> None:
+    dead = await failed(world, "no")
+    async with world.database.transaction() as tx:
+        await tx.execute(
+            "INSERT INTO blob_uploads (id, sha256, touched_at) VALUES ($1, '\\x01', now())",
+            uuid.UUID(dead),
+        )
+        await tx.execute(
+            "INSERT INTO blob_references (task_id, sha256, user_id) VALUES ($1, '\\x01', $2)",
+            uuid.UUID(dead),
+            world.actor.user_id,
+        )
+        await tx.execute(
+            """
+            INSERT INTO task_steps (task_id, name, kind, output, epoch, created_at, settled_at)
+            VALUES ($1, 'draw', 'effect', '{}', 2, now(), now())
+            """,
+            uuid.UUID(dead),
+        )
+    fresh = await replayed(http, dead)
+    async with world.database.transaction() as tx:
+        rows = await tx.fetch("SELECT task_id FROM blob_references")
+    assert {str(row["task_id"]) for row in rows} == {dead, fresh}
 
 
 async def test_dead_letters_of_others_do_not_exist(world: Any, http: httpx.AsyncClient) -> None:

@@ -75,6 +75,32 @@ async def test_a_task_is_kept_as_long_as_its_idempotency_key_is_good_for(world: 
     assert await kept(world) == 1
 
 
+async def test_a_dead_letter_is_kept_until_what_does_it_again_is_over(world: Any) -> None:
+    """Over all replays: the key of the last is the id of the first."""
+    await finished(world, 3, days=9)
+    last = await world.submit("other", 1)
+    async with world.database.transaction() as tx:
+        await tx.execute(
+            """
+            WITH placed AS (
+                SELECT id, lead(id, 1, $1) OVER (ORDER BY finished_at) AS next
+                FROM tasks WHERE finished_at IS NOT NULL
+            )
+            UPDATE tasks SET replayed_as = next FROM placed WHERE tasks.id = placed.id
+            """,
+            last.id,
+        )
+    await policy(world, "echo", days=1.0, count=None)
+    await forget(world)
+    assert await kept(world) == 3
+    async with world.database.transaction() as tx:
+        await tx.execute(
+            "UPDATE tasks SET state = 'failed', finished_at = now() WHERE id = $1", last.id
+        )
+    await forget(world)
+    assert await kept(world) == 0
+
+
 async def test_what_ended_long_ago_is_forgotten_with_its_attempts(world: Any) -> None:
     await finished(world, 3, days=31)
     await finished(world, 2, days=29)

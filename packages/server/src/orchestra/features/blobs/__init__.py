@@ -10,6 +10,7 @@ from orchestra.features.blobs.service.references import (
     mentions,
     named_in,
     refer,
+    refer_as,
     unusable,
 )
 from orchestra.features.blobs.service.stores import ping, try_out
@@ -23,6 +24,7 @@ __all__ = [
     "named_in",
     "ping",
     "refer",
+    "refer_as",
     "try_out",
     "unusable",
 ]

@@ -45,6 +45,21 @@ async def add_references(
     )
 
 
+async def add_as_of(tx: Transaction, pairs: Sequence[tuple[uuid.UUID, uuid.UUID]]) -> None:
+    """The second task of each pair, without a parent, refers to what the first one does."""
+    await tx.execute(
+        """
+        INSERT INTO blob_references (task_id, sha256, user_id)
+        SELECT given.fresh, sha256, user_id
+        FROM unnest($1::uuid[], $2::uuid[]) AS given (old, fresh)
+            JOIN blob_references ON task_id = given.old
+        ON CONFLICT (task_id, sha256) DO NOTHING
+        """,
+        [old for old, _ in pairs],
+        [fresh for _, fresh in pairs],
+    )
+
+
 async def lock(tx: Transaction, sha256: Sha256) -> None:
     """Until the end of the transaction nobody begins to refer to it."""
     await tx.execute("SELECT FROM blob_uploads WHERE sha256 = $1 FOR UPDATE", raw(sha256))

@@ -57,6 +57,12 @@ async def refer(tx: Transaction, references: Iterable[Reference]) -> None:
         await repository.add_references(tx, rows)
 
 
+async def refer_as(tx: Transaction, pairs: Sequence[tuple[uuid.UUID, uuid.UUID]]) -> None:
+    """The second task of each pair has values of the first: it keeps the same blobs."""
+    if pairs:
+        await repository.add_as_of(tx, pairs)
+
+
 def _names(value: Any) -> Iterable[Any]:
     """Without recursion: what is nested deeply is refused elsewhere, in words."""
     left: list[Any] = [value]

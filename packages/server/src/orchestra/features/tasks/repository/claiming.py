@@ -52,13 +52,14 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     progress_timeout_seconds: float
     waited_seconds: float
     deadline: datetime | None = None  # of the whole task
+    replay_of: uuid.UUID | None = None
 
 
 CLAIM_COLUMNS = """
     id, queue, capability, priority, user_id, input, epoch, attempt, max_attempts, agent_id,
     agent_name, affinity_key, trace_parent, parent_id, run_timeout_seconds,
     progress_timeout_seconds, extract(epoch FROM now() - created_at)::float8 AS waited_seconds,
-    deadline"""
+    deadline, replay_of"""
 # What follows `placed` (id, agent_id, agent_name): the lease, its attempt, and the clocks of the
 # queues, which go on to the last task taken; one that another moves just now is left to it.
 TAKE = f"""claimed AS (

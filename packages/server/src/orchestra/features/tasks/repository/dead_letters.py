@@ -72,6 +72,18 @@ SELECT id, user_id, queue, capability, priority, input, affinity_key, max_attemp
     extract(epoch FROM deadline - created_at)::float8 AS deadline_seconds
 FROM tasks WHERE id = ANY($1::uuid[]) ORDER BY id
 """
+# From each task back to the first that it does again: as long as the input is the same.
+_FIRST = """
+WITH RECURSIVE former AS (
+    SELECT id AS last_id, id, replay_of, input, 0 AS distance
+    FROM tasks WHERE id = ANY($1::uuid[])
+    UNION ALL
+    SELECT last_id, tasks.id, tasks.replay_of, tasks.input, distance + 1
+    FROM former JOIN tasks ON tasks.id = former.replay_of AND tasks.input = former.input
+    WHERE distance < 1000
+)
+SELECT DISTINCT ON (last_id) last_id, id FROM former ORDER BY last_id, distance DESC
+"""
 _COUNT = f"SELECT count(*) FROM tasks WHERE {_CHOSEN}"
 
 
@@ -149,6 +161,12 @@ async def note_replayed(tx: Transaction, pairs: Sequence[tuple[TaskId, TaskId]])
         old,
         new,
     )
+
+
+async def first_of(tx: Transaction, ids: Sequence[TaskId]) -> dict[TaskId, TaskId]:
+    """Which task each of these does again, perhaps over others; itself after another input."""
+    rows = await tx.fetch(_FIRST, list(ids))
+    return {TaskId(row["last_id"]): TaskId(row["id"]) for row in rows}
 
 
 async def note_discarded(tx: Transaction, ids: Sequence[TaskId]) -> None:

@@ -102,6 +102,33 @@ async def copy(
     )
 
 
+async def copy_effects(
+    tx: Transaction, pairs: Sequence[tuple[TaskId, TaskId]], *, epoch: int
+) -> set[TaskId]:
+    """Gives each second task, if it has the input of the first, the effects of that.
+
+    Returns those that have got some.
+    """
+    rows = await tx.fetch(
+        """
+        WITH copied AS (
+            INSERT INTO task_steps (task_id, name, kind, output, epoch, created_at, settled_at)
+            SELECT given.fresh, name, kind, output, $3, now(), now()
+            FROM unnest($1::uuid[], $2::uuid[]) AS given (old, fresh)
+                JOIN tasks AS former ON former.id = given.old
+                JOIN tasks ON tasks.id = given.fresh AND tasks.input = former.input
+                JOIN task_steps ON task_id = given.old AND kind = 'effect'
+            RETURNING task_id
+        )
+        SELECT DISTINCT task_id FROM copied
+        """,
+        [old for old, _ in pairs],
+        [fresh for _, fresh in pairs],
+        epoch,
+    )
+    return {TaskId(row["task_id"]) for row in rows}
+
+
 async def begin_question(
     tx: Transaction, task_id: TaskId, epoch: int, name: str, approval_id: uuid.UUID
 ) -> None:

@@ -8,11 +8,12 @@ from typing import Any
 
 from msgspec import UNSET
 
-from orchestra.features import audit
+from orchestra.features import audit, blobs
 from orchestra.features.tasks.errors import InputTooLarge, QueueFull, TaskNotFound
 from orchestra.features.tasks.repository import dead_letters as repository
+from orchestra.features.tasks.repository import steps as step_rows
 from orchestra.features.tasks.repository.dead_letters import Choice, DeadGroup, Letter
-from orchestra.features.tasks.service.submitting.submit import Submitter
+from orchestra.features.tasks.service.submitting.submit import FIRST_EPOCH, Submitter
 from orchestra.features.tasks.types import Task, TaskId
 from orchestra.foundation.auth import Actor
 from orchestra.foundation.database import Transaction
@@ -97,6 +98,7 @@ async def replay(
             refused.append((letter[0], error))
     if pairs:
         await repository.note_replayed(tx, pairs)
+        await _keep_effects(tx, pairs)
         details = {"replayed_as": [fresh for _, fresh in pairs], "edited": edited is not UNSET}
         await _audit(tx, actor, "dead_letters.replayed", [dead for dead, _ in pairs], **details)
     return Replayed(pairs, refused, await _remaining(tx, choice))
@@ -115,6 +117,15 @@ async def _again(
         return run.id
     new = wish if edited is UNSET else replace(wish, input=edited)
     return (await submitter.submit(replace(actor, user_id=user_id), new, tx=tx)).id
+
+
+async def _keep_effects(tx: Transaction, pairs: Sequence[tuple[TaskId, TaskId]]) -> None:
+    """What was done is not done again, unless the input is another.
+
+    Its children and questions begin anew: they belong to the task that failed, and end with it.
+    """
+    got = await step_rows.copy_effects(tx, pairs, epoch=FIRST_EPOCH)
+    await blobs.refer_as(tx, [(dead, fresh) for dead, fresh in pairs if fresh in got])
 
 
 async def discard(tx: Transaction, actor: Actor, chosen: Chosen) -> tuple[int, int]:

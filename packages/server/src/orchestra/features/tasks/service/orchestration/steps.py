@@ -1,6 +1,7 @@
 """Durable steps: what a run keeps for good, and what the next lease of its task is told of it."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import msgspec
 from orchestra_protocol import agent_pb2 as pb
@@ -12,7 +13,7 @@ from orchestra.features.tasks.errors import (
     StepsTooLarge,
     TooMany,
 )
-from orchestra.features.tasks.repository import reading
+from orchestra.features.tasks.repository import dead_letters, reading
 from orchestra.features.tasks.repository import steps as repository
 from orchestra.features.tasks.repository.claiming import Claim
 from orchestra.features.tasks.repository.steps import Save
@@ -36,6 +37,14 @@ _KINDS = {
     StepKind.QUESTION: pb.STEP_KIND_QUESTION,
     StepKind.TIMER: pb.STEP_KIND_TIMER,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """What earlier leases of a task have done, and which task it does again, if it does."""
+
+    steps: Sequence[Step] = ()
+    first_id: TaskId | None = None
 
 
 def check_name(name: str) -> str:
@@ -83,13 +92,16 @@ async def _why_not(tx: Transaction, item: Save) -> OrchestraError | None:
     return None if known.kind is StepKind.EFFECT else NameTaken()
 
 
-async def of_claims(database: Database, claims: Sequence[Claim]) -> Mapping[TaskId, list[Step]]:
-    """What the tasks' earlier leases have done; nothing is asked for tasks without any."""
-    again = [claim.id for claim in claims if claim.epoch > FIRST_CLAIM]
+async def of_claims(database: Database, claims: Sequence[Claim]) -> Mapping[TaskId, Earlier]:
+    """What was done for the tasks before; nothing is asked for tasks without any."""
+    replays = [claim.id for claim in claims if claim.replay_of is not None]
+    again = [claim.id for claim in claims if claim.epoch > FIRST_CLAIM or claim.replay_of]
     if not again:
         return {}
     async with database.transaction() as tx:
-        return await repository.settled(tx, again)
+        done = await repository.settled(tx, again)
+        first = await dead_letters.first_of(tx, replays) if replays else {}
+    return {task_id: Earlier(done.get(task_id, ()), first.get(task_id)) for task_id in again}
 
 
 def to_wire(steps: Sequence[Step]) -> list[pb.Step]:

@@ -1,6 +1,5 @@
 """Builds what an agent gets with a task."""
 
-from collections.abc import Sequence
 from datetime import timedelta
 
 from orchestra_protocol import agent_pb2 as pb
@@ -13,13 +12,14 @@ from orchestra.features.tasks.repository.leases import Held
 from orchestra.features.tasks.service.ends.ending import Ending
 from orchestra.features.tasks.service.orchestration.steps import (
     ENVELOPE_BYTES,
+    Earlier,
     fitting,
     must_be_told,
     to_wire,
 )
 from orchestra.features.tasks.service.streams.run import Run
 from orchestra.features.tasks.service.values import to_value
-from orchestra.features.tasks.types import Life, Step, TaskProblem, TaskState, Trigger
+from orchestra.features.tasks.types import Life, TaskProblem, TaskState, Trigger
 from orchestra.foundation import clock, timestamps
 
 
@@ -47,23 +47,25 @@ def undeliverable(run: Run, error: Undeliverable) -> Ending:
 
 
 def assignment(
-    claim: Claim, steps: Sequence[Step], *, submitter: str, run_token: str, largest: int
+    claim: Claim, earlier: Earlier, *, submitter: str, run_token: str, largest: int
 ) -> pb.Assignment:
-    """The task as the agent sees it. Its idempotency key is the same for every attempt.
+    """The task as the agent sees it.
 
-    `steps` are what it has done already: all effects, and what it has waited for as far as there is
+    Its idempotency key is the same for every attempt, and that of the task that it does again. Its
+    steps are what was done already: all effects, and what it has waited for as far as there is
     room. Raises Undeliverable for an input that does not fit a Value, or for input and effects that
     do not fit into a message of `largest` bytes.
     """
     message = pb.Assignment(
         capability=claim.capability,
         attempt=claim.attempt,
-        idempotency_key=str(claim.id),
+        idempotency_key=str(earlier.first_id or claim.id),
         run_token=run_token,
         trace_parent=claim.trace_parent or "",
         submitter=submitter,
         parent_id=str(claim.parent_id) if claim.parent_id else "",
     )
+    steps = earlier.steps
     try:
         to_value(claim.input, message.input)
         message.steps.extend(to_wire([step for step in steps if must_be_told(step)]))

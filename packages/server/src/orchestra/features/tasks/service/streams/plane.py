@@ -39,7 +39,7 @@ from orchestra.features.tasks.service.streams.run import Run
 from orchestra.features.tasks.service.streams.session import Session
 from orchestra.features.tasks.service.streams.slots import Slots
 from orchestra.features.tasks.service.streams.submitters import Submitters
-from orchestra.features.tasks.types import Step, TaskId, TaskState
+from orchestra.features.tasks.types import TaskId, TaskState
 from orchestra.foundation import clock
 from orchestra.foundation.auth import Actor
 from orchestra.foundation.concurrency import Guard
@@ -112,7 +112,7 @@ class Plane:
             find=self.find,
         )
         self._submitters = Submitters(database)
-        self._steps: dict[TaskId, list[Step]] = {}  # of claims that are about to be assigned
+        self._earlier: dict[TaskId, steps.Earlier] = {}  # of claims that are about to be assigned
         self.dispatcher = Dispatcher(
             registry=registry,
             database=database,
@@ -278,7 +278,7 @@ class Plane:
 
     async def _prepare(self, claims: Sequence[Claim]) -> None:
         await self._submitters.learn(claims)
-        self._steps |= await steps.of_claims(self.database, claims)
+        self._earlier |= await steps.of_claims(self.database, claims)
 
     def _deliver(self, claims: Sequence[tuple[ConnectedAgent, Claim]]) -> None:
         begun: list[Run] = []
@@ -303,7 +303,7 @@ class Plane:
     def _assign(self, agent: ConnectedAgent, claim: Claim) -> Run | None:
         """Puts a claimed task on its agent's stream."""
         run = run_of(claim, agent)
-        done = self._steps.pop(claim.id, [])
+        earlier = self._earlier.pop(claim.id, steps.Earlier())
         self.runs[run.task_id] = run
         session = self.session_of(run)
         if session is None or session.is_closed:
@@ -312,7 +312,7 @@ class Plane:
         try:
             message = assignment(
                 claim,
-                done,
+                earlier,
                 submitter=self._submitters.name(claim.user_id),
                 run_token=self.fresh_token(run),
                 largest=self.settings.max_grpc_message_bytes,
