@@ -603,7 +603,7 @@ export interface paths {
         };
         /**
          * ListDeadLetters
-         * @description Your tasks (an administrator's: all) that failed for good, grouped by their error.
+         * @description Your tasks (an administrator's: all) that failed for good, by capability and error.
          */
         get: operations["list_dead_letters"];
         put?: never;

@@ -12,9 +12,11 @@ pytestmark = pytest.mark.anyio
 ROOT = "/api/dead-letters"
 
 
-async def failed(world: Any, message: str, *, code: str = "broken", **more: Any) -> str:
+async def failed(
+    world: Any, message: str, *, code: str = "broken", capability: str = "echo", **more: Any
+) -> str:
     """A task that has ended with that error."""
-    task = await world.submit("echo", {"n": 1}, **more)
+    task = await world.submit(capability, {"n": 1}, **more)
     async with world.database.transaction() as tx:
         await tx.execute(
             "UPDATE tasks SET state = 'failed', finished_at = now(), error = $2 WHERE id = $1",
@@ -43,6 +45,21 @@ async def test_failures_that_differ_in_numbers_and_ids_are_one_group(
     (pair,) = [group for group in found if group["count"] == 2]
     assert pair["error"]["message"].startswith("row 4,711")
     assert pair["capability"] == "echo"
+
+
+async def test_the_same_error_of_another_capability_is_another_group(
+    world: Any, http: httpx.AsyncClient
+) -> None:
+    mine = [await failed(world, "late", capability=name) for name in ("ask", "nap", "ask")]
+    found = {group["capability"]: group for group in await groups(http)}
+    assert {name: group["count"] for name, group in found.items()} == {"ask": 2, "nap": 1}
+    asked = (await http.get(f"{ROOT}/{found['ask']['fingerprint']}")).json()["items"]
+    assert {task["id"] for task in asked} == {mine[0], mine[2]}
+    wish = {"fingerprint": found["nap"]["fingerprint"]}
+    answer = (await http.post(f"{ROOT}/replay", json=wish)).json()
+    assert [item["task_id"] for item in answer["items"]] == [mine[1]]
+    assert [group["capability"] for group in await groups(http)] == ["ask"]
+    assert (await http.post(f"{ROOT}/discard", json=wish)).status_code == 404
 
 
 async def test_a_group_is_listed_page_by_page(world: Any, http: httpx.AsyncClient) -> None:

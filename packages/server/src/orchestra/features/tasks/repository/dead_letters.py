@@ -19,7 +19,10 @@ from orchestra.foundation.database import Row, Transaction
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadGroup:
-    """Failures whose error differs in numbers and ids only; `error` is that of the newest."""
+    """Failures of a capability whose error differs in numbers and ids only.
+
+    `error` is that of the newest. `fingerprint` names the group.
+    """
 
     fingerprint: str
     count: int
@@ -33,38 +36,48 @@ class DeadGroup:
 _DEAD = """state = 'failed' AND replayed_as IS NULL AND discarded_at IS NULL
     AND parent_id IS NULL"""
 _OF = "($1::uuid IS NULL OR user_id = $1)"
+# Named by half of the hash of the error, by which the index finds it, and half a hash of the other.
+_NAME = "left(fingerprint, 8) || left(md5(capability), 8)"
 _GROUPS = f"""
 WITH found AS (
-    SELECT fingerprint, count(*) AS count, min(finished_at) AS first_at,
-        max(finished_at) AS last_at
+    SELECT {_NAME} AS name, fingerprint, capability, count(*) AS count,
+        min(finished_at) AS first_at, max(finished_at) AS last_at
     FROM tasks WHERE {_DEAD} AND fingerprint IS NOT NULL AND {_OF}
-    GROUP BY fingerprint
-    HAVING $2::timestamptz IS NULL OR (max(finished_at), fingerprint) < ($2, $3)
-    ORDER BY max(finished_at) DESC, fingerprint DESC LIMIT $4
+    GROUP BY fingerprint, capability
+    HAVING $2::timestamptz IS NULL OR (max(finished_at), {_NAME}) < ($2, $3)
+    ORDER BY max(finished_at) DESC, name DESC LIMIT $4
 )
-SELECT found.*, newest.error, newest.capability, newest.id AS newest_id
+SELECT found.*, newest.error, newest.id AS newest_id
 FROM found CROSS JOIN LATERAL (
-    SELECT error, capability, id FROM tasks
+    SELECT error, id FROM tasks
     WHERE {_DEAD} AND {_OF} AND tasks.fingerprint = found.fingerprint
+        AND tasks.capability = found.capability
     ORDER BY id DESC LIMIT 1
 ) AS newest
-ORDER BY found.last_at DESC, found.fingerprint DESC
+ORDER BY found.last_at DESC, found.name DESC
+"""
+_KIND = f"""
+SELECT fingerprint, capability FROM tasks
+WHERE {_DEAD} AND {_OF} AND {_NAME} = $2
+    AND fingerprint BETWEEN left($2, 8) || '00000000' AND left($2, 8) || 'ffffffff'
+ORDER BY fingerprint LIMIT 1
 """
 _IN_GROUP = f"""
 SELECT {BRIEF} FROM tasks
-WHERE {_DEAD} AND {_OF} AND fingerprint = $2 AND ($3::uuid IS NULL OR id < $3)
-ORDER BY id DESC LIMIT $4
+WHERE {_DEAD} AND {_OF} AND fingerprint = $2 AND capability = $3 AND ($4::uuid IS NULL OR id < $4)
+ORDER BY id DESC LIMIT $5
 """
-_CHOSEN = f"""{_DEAD} AND {_OF} AND ($2::text IS NULL OR fingerprint = $2)
-    AND ($3::uuid[] IS NULL OR id = ANY($3))"""
+_CHOSEN = f"""{_DEAD} AND {_OF}
+    AND ($2::text IS NULL OR (fingerprint = $2 AND capability = $3))
+    AND ($4::uuid[] IS NULL OR id = ANY($4))"""
 # As many as fit: who submits them again has their inputs in memory.
 _TAKE = f"""
 WITH chosen AS MATERIALIZED (
     SELECT id, sum(pg_column_size(input)) OVER (ORDER BY id) - pg_column_size(input) AS before
-    FROM tasks WHERE {_CHOSEN} ORDER BY id LIMIT $4
+    FROM tasks WHERE {_CHOSEN} ORDER BY id LIMIT $5
 )
 SELECT id FROM tasks
-WHERE {_DEAD} AND id IN (SELECT id FROM chosen WHERE before < $5) ORDER BY id FOR UPDATE
+WHERE {_DEAD} AND id IN (SELECT id FROM chosen WHERE before < $6) ORDER BY id FOR UPDATE
 """
 _WISHES = """
 SELECT id, user_id, queue, capability, priority, input, affinity_key, max_attempts, retry,
@@ -99,21 +112,35 @@ async def groups(
     limit: int,
 ) -> list[DeadGroup]:
     """One page and a group more if there is one; the group that failed last comes first."""
-    last_at, fingerprint = before or (None, None)
-    rows = await tx.fetch(_GROUPS, user_id, last_at, fingerprint, limit + 1)
+    last_at, name = before or (None, None)
+    rows = await tx.fetch(_GROUPS, user_id, last_at, name, limit + 1)
     return [_to_group(row) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What the failures of a group have in common."""
+
+    fingerprint: str
+    capability: str
+
+
+async def kind(tx: Transaction, name: str, *, user_id: uuid.UUID | None) -> Kind | None:
+    """Of which group this is the name; None if it is empty for the user."""
+    row = await tx.fetch_one(_KIND, user_id, name)
+    return Kind(row["fingerprint"], row["capability"]) if row else None
 
 
 async def in_group(
     tx: Transaction,
-    fingerprint: str,
+    kind: Kind,
     *,
     user_id: uuid.UUID | None,
     before: uuid.UUID | None,
     limit: int,
 ) -> list[Task]:
     """One page and a task more if there is one, newest first, without inputs."""
-    rows = await tx.fetch(_IN_GROUP, user_id, fingerprint, before, limit + 1)
+    rows = await tx.fetch(_IN_GROUP, user_id, kind.fingerprint, kind.capability, before, limit + 1)
     return [to_task(row) for row in rows]
 
 
@@ -122,12 +149,13 @@ class Choice:
     """Some by id, or all of a group; without `user_id` everybody's."""
 
     user_id: uuid.UUID | None
-    fingerprint: str | None = None
+    kind: Kind | None = None
     ids: Sequence[uuid.UUID] | None = None
 
     @property
-    def parameters(self) -> tuple[object, object, object]:
-        return self.user_id, self.fingerprint, None if self.ids is None else list(self.ids)
+    def parameters(self) -> tuple[object, object, object, object]:
+        of = (self.kind.fingerprint, self.kind.capability) if self.kind else (None, None)
+        return self.user_id, *of, None if self.ids is None else list(self.ids)
 
 
 async def take(tx: Transaction, choice: Choice, *, limit: int, max_bytes: int) -> list[TaskId]:
@@ -175,7 +203,7 @@ async def note_discarded(tx: Transaction, ids: Sequence[TaskId]) -> None:
 
 def _to_group(row: Row) -> DeadGroup:
     return DeadGroup(
-        fingerprint=row["fingerprint"],
+        fingerprint=row["name"],
         count=row["count"],
         error=to_problem(row["error"]) or TaskProblem("failed", ""),
         capability=row["capability"],

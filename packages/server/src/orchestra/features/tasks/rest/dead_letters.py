@@ -38,7 +38,7 @@ async def list_dead_letters(
     limit: FromQuery[int | None] = None,
     cursor: FromQuery[str | None] = None,
 ) -> Page[DeadGroupView]:
-    """Your tasks (an administrator's: all) that failed for good, grouped by their error."""
+    """Your tasks (an administrator's: all) that failed for good, by capability and error."""
     size = page_limit(limit)
     before = decode_cursor(cursor, datetime, str) if cursor else None
     async with database.transaction() as tx:

@@ -20,7 +20,10 @@ Fingerprint = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{16}$")]
 
 
 class DeadGroupView(View):
-    """Failures whose error differs in numbers and ids only; `error` is that of the newest."""
+    """Failures of a capability whose error differs in numbers and ids only.
+
+    `error` is that of the newest; `fingerprint` names the group.
+    """
 
     fingerprint: str
     count: int

@@ -63,12 +63,13 @@ async def in_group(
     tx: Transaction, actor: Actor, fingerprint: str, *, before: uuid.UUID | None, limit: int
 ) -> list[Task]:
     """Raises TaskNotFound for a group that is empty for the actor."""
-    found = await repository.in_group(
-        tx, fingerprint, user_id=_viewer(actor), before=before, limit=limit
-    )
-    if not found and before is None:
+    viewer = _viewer(actor)
+    kind = await repository.kind(tx, fingerprint, user_id=viewer)
+    if kind is None and before is None:
         raise TaskNotFound(NONE)
-    return found
+    if kind is None:
+        return []
+    return await repository.in_group(tx, kind, user_id=viewer, before=before, limit=limit)
 
 
 async def replay(
@@ -79,7 +80,7 @@ async def replay(
     Raises TaskNotFound if one that is named by its id is none, or none any more; and why a single
     one that is named could not be submitted.
     """
-    choice = _choice(actor, chosen)
+    choice = await _choice(tx, actor, chosen)
     taken = await _take(tx, choice, max_bytes=MAX_INPUT_BYTES)
     if edited is not UNSET and (chosen.ids is None or len(taken) != 1):
         raise InvalidInput(
@@ -130,7 +131,7 @@ async def _keep_effects(tx: Transaction, pairs: Sequence[tuple[TaskId, TaskId]])
 
 async def discard(tx: Transaction, actor: Actor, chosen: Chosen) -> tuple[int, int]:
     """Takes them out of the list; the tasks stay failed. How many, and how many are left."""
-    choice = _choice(actor, chosen)
+    choice = await _choice(tx, actor, chosen)
     ids = await _take(tx, choice, max_bytes=ANY_SIZE)
     await repository.note_discarded(tx, ids)
     remaining = await _remaining(tx, choice)
@@ -138,9 +139,15 @@ async def discard(tx: Transaction, actor: Actor, chosen: Chosen) -> tuple[int, i
     return len(ids), remaining
 
 
-def _choice(actor: Actor, chosen: Chosen) -> Choice:
+async def _choice(tx: Transaction, actor: Actor, chosen: Chosen) -> Choice:
     chosen.check()
-    return Choice(user_id=_viewer(actor), fingerprint=chosen.fingerprint, ids=chosen.ids)
+    viewer = _viewer(actor)
+    if chosen.fingerprint is None:
+        return Choice(user_id=viewer, ids=chosen.ids)
+    kind = await repository.kind(tx, chosen.fingerprint, user_id=viewer)
+    if kind is None:
+        raise TaskNotFound(NONE)
+    return Choice(user_id=viewer, kind=kind)
 
 
 async def _take(tx: Transaction, choice: Choice, *, max_bytes: int) -> list[TaskId]:
@@ -154,7 +161,7 @@ async def _take(tx: Transaction, choice: Choice, *, max_bytes: int) -> list[Task
 
 
 async def _remaining(tx: Transaction, choice: Choice) -> int:
-    return 0 if choice.fingerprint is None else await repository.count(tx, choice)
+    return 0 if choice.kind is None else await repository.count(tx, choice)
 
 
 async def _audit(
