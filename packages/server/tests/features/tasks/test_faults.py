@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from orchestra.engines.testing import RunningNats, start_nats
+from orchestra_protocol import agent_pb2 as pb
 from orchestra_sdk import Agent
 
 pytestmark = pytest.mark.anyio
@@ -67,7 +68,7 @@ async def test_events_wait_for_nats_and_are_acknowledged_when_it_is_back(
         await asyncio.to_thread(nats.process.kill)
         await agent.say(assigned, agent.token(2, "b"), agent.token(3, "c"))
         with pytest.raises(TimeoutError):
-            await agent.next(seconds=0.5)
+            await agent.next(pb.TASK_TYPE_EVENTS_ACK, seconds=0.5)
         await asyncio.to_thread(nats.process.start)
         assert (await agent.acked()).sequence == 3
         await agent.say(assigned, agent.result(4))
