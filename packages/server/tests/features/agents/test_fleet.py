@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
+from orchestra.features.tasks import NewTask
 from orchestra_protocol import agent_pb2 as pb
 
 pytestmark = pytest.mark.anyio
@@ -40,9 +41,18 @@ async def actions(world: Any) -> list[str]:
     return [row["action"] for row in rows]
 
 
-async def fail(world: Any, agent: Any, *, code: str = "handler_error") -> None:
+async def fail(
+    world: Any,
+    agent: Any,
+    *,
+    code: str = "handler_error",
+    by: Any = None,
+    capability: str = "echo",
+    **more: Any,
+) -> None:
     """A task that the agent breaks, for good."""
-    task = await world.submit("echo", 1, max_attempts=1)
+    new = NewTask(input=1, capability=capability, max_attempts=1, **more)
+    task = await world.submitter.submit(by or world.actor, new)
     await agent.say(await agent.assigned(), agent.failure(1, code, retryable=False))
     await world.state(task.id, "failed")
 
@@ -104,6 +114,25 @@ async def test_an_agent_that_fails_again_and_again_is_set_aside_and_shows_that_i
         told = await has_status(world, http, agent, "online")
         assert told["quarantine"] is None
     assert await actions(world) == ["agent.quarantined", "agent.trial_passed"]
+
+
+async def test_what_one_person_sends_to_everybodys_agent_does_not_set_it_aside(
+    world: Any, wire: Any, http: httpx.AsyncClient
+) -> None:
+    plane = await world.plane(quarantine_failures=2, quarantine_seconds=0.1)
+    alice, bob = await world.member("alice"), await world.member("bob")
+    async with wire(plane) as agent:
+        await agent.connect()
+        for _ in range(4):
+            await fail(world, agent, by=alice.actor)
+            at = uuid.UUID(agent.agent_id)
+            await fail(world, agent, code="unknown_capability", capability="x", agent_id=at)
+        assert (await shown(http, agent))["quarantine"] is None
+        await fail(world, agent, by=bob.actor)
+        first = (await shown(http, agent))["quarantine"]
+        assert first["reason"].startswith("2 failures in a row")
+        await fail(world, agent, by=alice.actor)  # its trial
+        assert (await shown(http, agent))["quarantine"] == first
 
 
 async def test_each_quarantine_is_twice_as_long_as_the_one_before(

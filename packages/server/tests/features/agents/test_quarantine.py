@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from orchestra.features.agents.repository import Suspect
-from orchestra.features.agents.service.quarantine import Fault, Policy, judge
+from orchestra.features.agents.service.quarantine import Fault, Policy, Sentence, judge
 from orchestra.features.agents.types import AgentId, Quarantine
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -61,8 +61,12 @@ def test_what_one_stranger_asks_for_is_never_enough_alone(code: str) -> None:
 
 
 def test_what_a_stranger_asks_for_does_not_decide_a_trial() -> None:
-    trial = suspect(1, quarantine=serving(until=NOW - timedelta(seconds=1)), round=1)
-    assert judge(trial, faults(2, by=STRANGER), POLICY).seconds is None
+    # What led to the quarantine is still known.
+    trial = suspect(1, 5, 6, quarantine=serving(until=NOW - timedelta(seconds=1)), round=1)
+    assert judge(trial, faults(2, by=STRANGER), POLICY) == Sentence(trial.blamed)
+    strict = replace(POLICY, failures=1)
+    assert judge(suspect(), faults(2, by=STRANGER), strict) == Sentence(())
+    assert judge(suspect(), faults(2), strict).seconds == 30
     assert judge(trial, faults(2), POLICY).seconds == 60
     assert judge(trial, faults(2, code="agent_lost", by=STRANGER), POLICY).seconds == 60
 

@@ -92,12 +92,13 @@ def judge(suspect: Suspect, faults: Sequence[Fault], policy: Policy) -> Sentence
     """Decides by what it has failed at so far, and what its latest quarantines were."""
     present = suspect.quarantine
     is_on_trial = present is not None and present.is_on_trial(suspect.now)
+    if is_on_trial or policy.failures == 1:  # one more is enough
+        faults = [fault for fault in faults if not _is_anothers(fault, suspect)]
     if not faults or policy.failures == 0 or (present is not None and not is_on_trial):
         return Sentence(suspect.blamed)
     keys = [_key(fault, suspect, policy) for fault in faults]
     blamed = tuple(dict.fromkeys([*suspect.blamed, *keys]))
-    is_decided = is_on_trial and not all(_is_anothers(fault, suspect) for fault in faults)
-    if not is_decided and len(blamed) < policy.failures:
+    if not is_on_trial and len(blamed) < policy.failures:
         return Sentence(blamed)
     number = _round(suspect, policy)
     seconds = min(policy.longest_seconds, policy.first_seconds * 2.0 ** min(number - 1, 30))

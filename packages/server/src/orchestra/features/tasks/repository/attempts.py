@@ -2,18 +2,30 @@
 
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from orchestra.features.tasks.types import TaskId
 from orchestra.foundation.database import Transaction
 
 
+@dataclass(frozen=True, slots=True)
+class Concerned:
+    """Whose lease it was, for whom, and whether the task is for that very agent."""
+
+    agent_id: uuid.UUID
+    user_id: uuid.UUID
+    is_addressed: bool
+
+
 async def concerned(
     tx: Transaction, leases: Sequence[tuple[TaskId, int]]
-) -> dict[TaskId, tuple[uuid.UUID, uuid.UUID]]:
+) -> dict[TaskId, Concerned]:
     """Which agents had these leases, and for which users, by task."""
     rows = await tx.fetch(
         """
-        SELECT tasks.id, task_attempts.agent_id, user_id FROM task_attempts
+        SELECT tasks.id, task_attempts.agent_id, user_id,
+            queue = task_attempts.agent_id::text AS is_addressed
+        FROM task_attempts
         JOIN unnest($1::uuid[], $2::bigint[]) AS given (task_id, epoch)
             ON given.task_id = task_attempts.task_id AND given.epoch = task_attempts.epoch
         JOIN tasks ON tasks.id = given.task_id
@@ -21,7 +33,10 @@ async def concerned(
         [task_id for task_id, _ in leases],
         [epoch for _, epoch in leases],
     )
-    return {TaskId(row["id"]): (row["agent_id"], row["user_id"]) for row in rows}
+    return {
+        TaskId(row["id"]): Concerned(row["agent_id"], row["user_id"], row["is_addressed"])
+        for row in rows
+    }
 
 
 async def forgive(

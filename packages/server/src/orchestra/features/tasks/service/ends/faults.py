@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from orchestra.features import agents
 from orchestra.features.agents import FAULTS, Fault, QuarantinePolicy
 from orchestra.features.tasks.repository import attempts
+from orchestra.features.tasks.repository.attempts import Concerned
 from orchestra.features.tasks.service.ends.ending import Ended, Ending
+from orchestra.features.tasks.types import TaskProblem
 from orchestra.foundation.database import Transaction
 from orchestra.foundation.messaging import Bus
 from orchestra.foundation.settings import Settings
@@ -33,16 +35,23 @@ async def note(
     concerned = await attempts.concerned(tx, [(item.task_id, item.epoch) for item in failed])
     faults = [
         Fault(
-            agent_id=concerned[item.task_id][0],
+            agent_id=known.agent_id,
             about=item.task_id,
             code=item.problem.code,
             message=item.problem.message,
-            asked_by=concerned[item.task_id][1],
+            asked_by=known.user_id,
         )
         for item in failed
-        if item.problem and item.task_id in concerned
+        if item.problem
+        and (known := concerned.get(item.task_id))
+        and not _is_misdirected(item.problem, known)
     ]
     await agents.note_faults(tx, bus, faults, policy_of(settings))
+
+
+def _is_misdirected(problem: TaskProblem, known: Concerned) -> bool:
+    """It names this agent by its id, and what that cannot do: it was sent to the wrong place."""
+    return known.is_addressed and problem.code == "unknown_capability"
 
 
 def policy_of(settings: Settings) -> QuarantinePolicy:
