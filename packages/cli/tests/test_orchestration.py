@@ -19,6 +19,7 @@ ASKED = {
 
 def node(id: str, parent: str | None, name: str = "", **more: Any) -> dict[str, Any]:
     plain = {"capability": "work", "state": "running", "agent_name": "", "error": None}
+    plain |= {"created_at": "2026-01-01T09:00:00.5Z", "finished_at": None}
     return {"id": id, "parent_id": parent, "name": name, "detached": False, **plain, **more}
 
 
@@ -27,14 +28,15 @@ def test_a_tree_is_drawn_below_its_top(api: Api, run: Run) -> None:
         node("t1", None, state="waiting"),
         node("t2", "t1", "a"),
         node("t3", "t1", "b", detached=True),
-        node("t4", "t2", "c", state="failed", error={"code": "broken", "message": "no"}),
+        node("t4", "t2", "c", state="failed", error={"code": "broken", "message": "no"})
+        | {"finished_at": "2026-01-01T09:00:02.75Z"},
     ]
     api.on("GET", "/api/tasks/t1/tree", Answer(body={"items": nodes, "next_cursor": None}))
     assert run("task", "tree", "t1").out.splitlines() == [
-        "work waiting  t1",
-        "├─ a: work running  t2",
-        "│  └─ c: work failed (broken)  t4",
-        "└─ b: work running, detached  t3",
+        "work waiting since 09:00:00 UTC  t1",
+        "├─ a: work running since 09:00:00 UTC  t2",
+        "│  └─ c: work failed (broken) in 2.2 s  t4",
+        "└─ b: work running since 09:00:00 UTC, detached  t3",
     ]
 
 

@@ -1,6 +1,7 @@
 """Draws a tree of tasks as lines of text."""
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 
@@ -30,4 +31,13 @@ def _text(node: dict[str, Any]) -> str:
     error = f" ({node['error']['code']})" if node["error"] else ""
     detached = ", detached" if node["detached"] else ""
     agent = f" on {node['agent_name']}" if node["agent_name"] and node["capability"] else ""
-    return f"{name}{what} {node['state']}{error}{agent}{detached}  {node['id']}"
+    return f"{name}{what} {node['state']}{error}{_time(node)}{agent}{detached}  {node['id']}"
+
+
+def _time(node: dict[str, Any]) -> str:
+    """How long it took from its submit, or since when it is there."""
+    begun = datetime.fromisoformat(node["created_at"]).astimezone(UTC)
+    if node["finished_at"] is None:
+        return f" since {begun:%H:%M:%S} UTC"
+    took = datetime.fromisoformat(node["finished_at"]) - begun
+    return f" in {took.total_seconds():.1f} s"
