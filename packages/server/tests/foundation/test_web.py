@@ -1,6 +1,7 @@
 """The HTTP door: policies, problem details, hosts, cross-site protection, paging."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -168,6 +169,8 @@ def test_a_cursor_comes_back_as_it_went_and_a_foreign_one_is_refused() -> None:
     ):
         with pytest.raises(InvalidInput):
             web.decode_cursor(foreign, str, int)
+    with pytest.raises(InvalidInput):  # no database has this moment
+        web.decode_cursor(web.encode_cursor("0001-01-01T00:00:00+14:00"), datetime)
 
 
 def test_dependencies_are_resolved_without_tasks_of_their_own() -> None:

@@ -18,5 +18,13 @@ def to_wire(moment: datetime) -> Timestamp:
     return Timestamp(seconds=since.days * 86_400 + since.seconds, nanos=since.microseconds * 1_000)
 
 
+def as_utc(moment: datetime) -> datetime:
+    """The moment, which has a time zone, in UTC; raises ValueError for one outside of the years."""
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("too far away") from error
+
+
 def now() -> Timestamp:
     return to_wire(clock.now())

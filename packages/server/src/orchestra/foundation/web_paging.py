@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from orchestra.foundation import timestamps
 from orchestra.foundation.errors import FieldError, InvalidInput
 
 MAX_PAGE = 200
@@ -53,5 +54,5 @@ def _cursor_part(part: str | int, kind: type) -> Any:
     elif kind is uuid.UUID:
         return uuid.UUID(part)
     elif kind is datetime and (at := datetime.fromisoformat(part)).tzinfo is not None:
-        return at
+        return timestamps.as_utc(at)
     raise ValueError(part)

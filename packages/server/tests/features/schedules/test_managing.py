@@ -46,6 +46,8 @@ async def test_lists_are_paged(http: httpx.AsyncClient) -> None:
         ({"cron": None}, "cron"),
         ({"at": "2030-01-01T00:00:00Z"}, "cron"),
         ({"cron": None, "at": "2020-01-01T00:00:00Z"}, "at"),
+        ({"cron": None, "at": "9999-12-31T23:59:59-14:00"}, "at"),
+        ({"template": {"capability": "a", "run_at": "0001-01-01T00:00:00+14:00"}}, "run_at"),
         ({"timezone": "Nowhere"}, "timezone"),
         ({"overlap": "maybe"}, "overlap"),
         ({"template": {"input": 1}}, "capability"),
@@ -59,6 +61,13 @@ async def test_a_mistake_is_named(
     answer = await http.post("/api/schedules", json=DAILY | wrong)
     assert answer.status_code == 422, answer.text
     assert field in answer.text
+
+
+async def test_a_time_that_no_clock_shows_is_refused_in_a_change(http: httpx.AsyncClient) -> None:
+    made = (await http.post("/api/schedules", json=DAILY)).json()
+    change = {"at": "9999-12-31T23:59:59-14:00"}
+    answer = await http.patch(f"/api/schedules/{made['id']}", json=change)
+    assert (answer.status_code, answer.json()["code"]) == (422, "bad_timing")
 
 
 async def test_a_name_is_used_once_by_each_person(world: Any, http: httpx.AsyncClient) -> None:

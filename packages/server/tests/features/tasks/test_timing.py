@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -13,6 +13,8 @@ from orchestra.foundation.errors import InvalidInput, Unavailable
 from orchestra_protocol import agent_pb2 as pb
 
 pytestmark = pytest.mark.anyio
+
+EAST = timezone(timedelta(hours=14))
 
 
 async def test_a_delayed_task_runs_when_its_time_has_come(world: Any, wire: Any) -> None:
@@ -50,6 +52,7 @@ async def test_what_is_kept_of_a_task_says_when_and_how(world: Any) -> None:
         ({"delay_seconds": 1, "run_at": datetime.now(UTC)}, "run_at"),
         ({"run_at": datetime(2026, 1, 1)}, "run_at"),  # noqa: DTZ001 - what somebody may send
         ({"run_at": datetime(2126, 1, 1, tzinfo=UTC)}, "run_at"),
+        ({"run_at": datetime(1, 1, 1, tzinfo=EAST)}, "run_at"),
         ({"deadline_seconds": 0}, "deadline_seconds"),
         ({"retry": RetryPolicy(max_attempts=0)}, "max_attempts"),
         ({"retry": RetryPolicy(factor=0.5)}, "retry.factor"),

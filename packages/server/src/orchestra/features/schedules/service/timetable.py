@@ -13,6 +13,7 @@ from cronsim import CronSim, CronSimError
 
 from orchestra.features.schedules.errors import BadTiming
 from orchestra.features.schedules.types import Timing
+from orchestra.foundation import timestamps
 from orchestra.foundation.errors import FieldError
 
 MAX_CRON_LENGTH = 200
@@ -34,8 +35,8 @@ def check(timing: Timing) -> None:
         raise _bad("cron", "give either a cron expression or one time as `at`")
     if not _is_zone(timing.timezone):
         raise _bad("timezone", "not a time zone; name one such as Europe/Berlin or UTC")
-    if timing.at is not None and timing.at.tzinfo is None:
-        raise _bad("at", "give a time with its offset, such as 2026-12-24T18:00:00+01:00")
+    if timing.at is not None:
+        _check_at(timing.at)
     if timing.cron is not None:
         _check_cron(timing.cron)
 
@@ -79,6 +80,15 @@ def _times(timing: Timing, moment: datetime) -> Iterator[datetime]:
         if (found := time.astimezone(UTC)) > last:
             last = found
             yield found
+
+
+def _check_at(at: datetime) -> None:
+    if at.tzinfo is None:
+        raise _bad("at", "give a time with its offset, such as 2026-12-24T18:00:00+01:00")
+    try:
+        timestamps.as_utc(at)
+    except ValueError as error:
+        raise _bad("at", str(error)) from error
 
 
 def _check_cron(cron: str) -> None:

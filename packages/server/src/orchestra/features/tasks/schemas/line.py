@@ -1,7 +1,7 @@
 """What REST carries about a task's place in line, and about many tasks at once."""
 
 import uuid
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
@@ -12,6 +12,7 @@ from orchestra.features.tasks.schemas.dead_letters import RefusedItem, refused_i
 from orchestra.features.tasks.schemas.tasks import PriorityWord
 from orchestra.features.tasks.service.queues.bulk import MOST, BulkAction, Done, Wish
 from orchestra.features.tasks.types import Priority, QueueName, TaskState, Why
+from orchestra.foundation import timestamps
 from orchestra.foundation.errors import FieldError, InvalidInput
 from orchestra.foundation.web import Body, View, decode_cursor, encode_cursor
 
@@ -95,9 +96,9 @@ class BulkView(View):
 
 def _as_utc(moment: datetime | None, field: str) -> datetime | None:
     try:
-        return None if moment is None else moment.astimezone(UTC)
-    except OverflowError as error:
-        said = "too far away"
+        return None if moment is None else timestamps.as_utc(moment)
+    except ValueError as error:
+        said = str(error)
         raise InvalidInput(f"filter.{field}: {said}.", fields=[FieldError(field, said)]) from error
 
 

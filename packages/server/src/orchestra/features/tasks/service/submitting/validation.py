@@ -3,6 +3,7 @@
 import hashlib
 import re
 import uuid
+from datetime import datetime
 
 import msgspec
 
@@ -11,7 +12,7 @@ from orchestra.features.tasks.errors import InputTooLarge
 from orchestra.features.tasks.repository.submitting import PreparedTask
 from orchestra.features.tasks.service import retrying, values
 from orchestra.features.tasks.types import NewTask, QueueName, TaskId
-from orchestra.foundation import clock, ids, telemetry
+from orchestra.foundation import clock, ids, telemetry, timestamps
 from orchestra.foundation.errors import FieldError, InvalidInput
 from orchestra.foundation.settings import Settings
 
@@ -116,11 +117,19 @@ def _timing_problems(new: NewTask) -> list[FieldError]:
         return found
     if new.delay_seconds is not None:
         found.append(FieldError("run_at", "give delay_seconds or run_at, not both"))
-    if new.run_at.tzinfo is None:
-        found.append(FieldError("run_at", "give the offset, as in 2026-12-24T18:00:00+01:00"))
-    elif (new.run_at - clock.now()).total_seconds() > MAX_AHEAD_SECONDS:
-        found.append(FieldError("run_at", "more than a year ahead"))
-    return found
+    return found + _moment_problems(new.run_at)
+
+
+def _moment_problems(run_at: datetime) -> list[FieldError]:
+    if run_at.tzinfo is None:
+        return [FieldError("run_at", "give the offset, as in 2026-12-24T18:00:00+01:00")]
+    try:
+        ahead = timestamps.as_utc(run_at) - clock.now()
+    except ValueError as error:
+        return [FieldError("run_at", str(error))]
+    if ahead.total_seconds() > MAX_AHEAD_SECONDS:
+        return [FieldError("run_at", "more than a year ahead")]
+    return []
 
 
 def _max_attempts(new: NewTask) -> int | None:
