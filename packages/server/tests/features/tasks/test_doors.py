@@ -202,6 +202,15 @@ async def test_a_cancel_over_rest_stops_a_waiting_task(http: httpx.AsyncClient) 
     assert (await http.post(f"{path}/cancel")).status_code == 202
 
 
+async def test_assign_task_refuses_a_priority_that_there_is_not(world: Any, wire: Any) -> None:
+    async with wire(await world.plane()) as agent:
+        for priority in (77, -1):
+            request = pb.AssignTaskRequest(capability="echo", priority=priority)  # pyright: ignore[reportArgumentType]
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await agent.stub.AssignTask(request, metadata=agent.metadata).read()
+            assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
 async def test_assign_task_submits_and_follows_to_the_end(world: Any, wire: Any) -> None:
     async with wire(await world.plane()) as agent:
         await agent.connect()

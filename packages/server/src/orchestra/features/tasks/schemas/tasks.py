@@ -238,7 +238,7 @@ def new_task_from_wire(request: pb.AssignTaskRequest) -> NewTask:
         input=given,
         capability=request.capability,
         agent_id=agent_id,
-        priority=Priority(request.priority),
+        priority=_priority(request.priority),
         idempotency_key=request.idempotency_key or None,
         queue_timeout_seconds=request.queue_timeout_seconds or None,
         run_timeout_seconds=request.run_timeout_seconds or None,
@@ -247,6 +247,14 @@ def new_task_from_wire(request: pb.AssignTaskRequest) -> NewTask:
         delay_seconds=request.delay_seconds or None,
         deadline_seconds=request.deadline_seconds or None,
     )
+
+
+def _priority(number: int) -> Priority:
+    try:
+        return Priority(number)
+    except ValueError as error:
+        said = "is none of the priorities"
+        raise InvalidInput(f"priority {said}", fields=[FieldError("priority", said)]) from error
 
 
 def first_event(task: Task, *, moves_cursor: bool) -> pb.TaskEvent:
