@@ -131,6 +131,15 @@ async def test_an_agent_whose_heartbeat_stops_gets_nothing_new(
         await agent.assigned()
 
 
+async def test_a_heartbeat_is_small(world: Any, wire: Any) -> None:
+    async with wire(await world.plane()) as agent:
+        message = pb.HeartbeatMessage(agent_id=agent.agent_id + "-" * 5_000)
+        call = agent.stub.StreamHeartbeat(iter([message]), metadata=agent.metadata)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await call.read()
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
 async def test_a_foreign_private_agent_is_not_there(
     world: Any, wire: Any, http: httpx.AsyncClient
 ) -> None:

@@ -100,8 +100,8 @@ async def test_garbage_instead_of_an_answer_ends_the_stream_with_words(
         assert (await agent.ended()).code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
-@pytest.mark.parametrize("wrong", [{"slots": -9}, {"backlog": -1}])
-async def test_a_hello_below_zero_is_refused(world: Any, wire: Any, wrong: Any) -> None:
+@pytest.mark.parametrize("wrong", [{"slots": -9}, {"backlog": -1}, {"instance_id": "x" * 101}])
+async def test_a_hello_that_cannot_be_is_refused(world: Any, wire: Any, wrong: Any) -> None:
     async with wire(await world.plane()) as agent:
         for name, value in wrong.items():
             setattr(agent, name, value)

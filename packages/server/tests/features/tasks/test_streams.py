@@ -246,3 +246,48 @@ async def test_whatever_an_agent_says_its_run_comes_to_an_end(
         for task in tasks:
             done = await world.state(task.id, "succeeded")
             assert done.result == "c\ufffdd"
+
+
+async def test_what_is_shown_beside_the_text_is_cut(world: Any, plane: Any, wire: Any) -> None:
+    async with wire(plane) as agent:
+        await agent.connect()
+        task = await world.submit("echo", 1)
+        assigned = await agent.assigned()
+        line = pb.LogLine(level="l" * 99, message="m" * 20_000)
+        line.fields.update({"large": "x" * 300_000})
+        said = pb.Progress(fraction=0.5, message="p" * 20_000)
+        await agent.say(
+            assigned,
+            pb.AgentEvent(sequence=1, log=line),
+            pb.AgentEvent(sequence=2, progress=said),
+            agent.result(3),
+        )
+        told = {kind: fact for _, kind, fact in await world.settled_events(task.id)}
+    assert told["task.log"] == {"level": "l" * 20, "message": "m" * 16_384, "fields": {}}
+    assert told["task.progress"] == {"fraction": 0.5, "message": "p" * 16_384}
+
+
+async def test_an_event_too_large_to_be_told_ends_the_stream_with_words(
+    world: Any, plane: Any, wire: Any
+) -> None:
+    async with wire(plane) as agent:
+        await agent.connect()
+        await world.submit("echo", 1)
+        assigned = await agent.assigned()
+        await agent.say(assigned, agent.token(1, "\1" * (1024 * 1024)))
+        error = await agent.ended()
+    assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert "send several" in error.details()
+
+
+async def test_the_text_so_far_is_kept_up_to_its_bound(world: Any, plane: Any, wire: Any) -> None:
+    async with wire(plane) as agent:
+        await agent.connect()
+        await world.submit("echo", 1)
+        assigned = await agent.assigned()
+        for sequence in (1, 2):
+            await agent.say(assigned, agent.token(sequence, "x" * 1_000_000))
+            while (await agent.acked()).sequence < sequence:
+                pass
+        (run,) = plane.it.plane.runs.values()
+        assert len(run.text) == 1024 * 1024

@@ -33,6 +33,8 @@ POLICIES: Mapping[str, Policy] = {
 MAX_LISTED = 100_000
 PAGE = 500
 WATCH_BUFFER = 10_000
+# The newest heartbeat of each agent is kept as it came; it has some hundred bytes.
+MAX_BEAT_BYTES = 4 * 1024
 
 
 class _Change(msgspec.Struct):
@@ -93,6 +95,8 @@ class AgentRpcs:
         actor = current_actor()
         named, agent_id = None, uuid.UUID(int=0)
         async for message in request:
+            if message.ByteSize() > MAX_BEAT_BYTES:
+                raise InvalidInput(f"A heartbeat has at most {MAX_BEAT_BYTES} bytes.")
             if message.agent_id != named:
                 named, agent_id = message.agent_id, as_id(message.agent_id)
                 await self._check_owned(actor, agent_id)

@@ -28,6 +28,7 @@ POLICIES: Mapping[str, Policy] = {
     SERVICE + "TaskBidirectionalStream": require(Permission.AGENTS_CONNECT),
 }
 HELLO_SECONDS = 10.0
+MAX_INSTANCE = 100
 
 
 class TaskRpcs:
@@ -109,6 +110,8 @@ async def _hello(request: AsyncIterator[pb.TaskMessage]) -> pb.Hello:
         raise BadMessage("The first message of a stream is Hello.") from error
     if hello.slots < 0 or hello.backlog < 0:
         raise BadMessage("slots and backlog are not below zero.")
+    if len(hello.instance_id) > MAX_INSTANCE:
+        raise BadMessage(f"instance_id has at most {MAX_INSTANCE} characters.")
     return hello
 
 

@@ -12,6 +12,8 @@ BACKLOG_SECONDS = 0.05
 # The weight of one run; a change is known after some ten of them.
 WEIGHT = 0.1
 MAX_CAPABILITIES = 1_000
+# An agent that says that it takes more is not believed; those of the SDK take 256.
+MOST = 1_000
 
 
 class Pace:
@@ -21,7 +23,7 @@ class Pace:
 
     def __init__(self, *, slots: int, most: int) -> None:
         self._slots = slots
-        self._most = most
+        self._most = min(MOST, most)
         self._seconds: dict[str, float] = {}
         self.is_stalled = False  # what waited there has waited too long
 

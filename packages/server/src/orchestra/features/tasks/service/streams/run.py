@@ -12,7 +12,7 @@ from orchestra_protocol import agent_pb2 as pb
 
 from orchestra.features.agents import ConnectedAgent
 from orchestra.features.events import TaskEvent
-from orchestra.features.tasks.errors import SequenceGap
+from orchestra.features.tasks.errors import BadMessage, SequenceGap
 from orchestra.features.tasks.repository.leases import Lease, TextSoFar
 from orchestra.features.tasks.service.ends.ending import Claimed
 from orchestra.features.tasks.service.values import TooDeep, from_value
@@ -27,6 +27,10 @@ WINDOW_BYTES = 64 * 1024
 WINDOW_EVENTS = 256
 # Beyond it a snapshot shows only the beginning; the result has everything.
 MAX_TEXT = 1024 * 1024
+# Of one event that is no end; as JSON it may be six times as long, and has to fit into a message.
+MAX_EVENT_BYTES = 1024 * 1024
+# Of what is shown beside the text; the SDK cuts there, too.
+MAX_LINE, MAX_LEVEL, MAX_FIELDS_BYTES = 16 * 1024, 20, 256 * 1024
 _ENDS = frozenset({"result", "failure", "cancelled"})
 
 
@@ -172,7 +176,8 @@ class Run:
     def take_in(self, events: Iterable[pb.AgentEvent]) -> list[tuple[int, dict[str, Any]]]:
         """Takes in a batch; returns its log lines. Repeated events are dropped.
 
-        Raises SequenceGap when some are missing: the agent sends them again on its next stream.
+        Raises SequenceGap when some are missing: the agent sends them again on its next stream;
+        BadMessage for one that is too large to be told to anybody.
         """
         self.last_event_at = clock.monotonic()
         timestamp = clock.now()
@@ -184,6 +189,8 @@ class Run:
             if kind in _ENDS:
                 self.final = event
                 continue
+            if event.ByteSize() > MAX_EVENT_BYTES:
+                raise BadMessage(f"An event has at most {MAX_EVENT_BYTES} bytes; send several.")
             shown, fact = self._read(kind, event)
             if kind == "log":
                 logs.append((event.sequence, fact))
@@ -238,18 +245,18 @@ class Run:
         if kind == "token":
             text = event.token.text
             if self._text_size < MAX_TEXT:
-                self._text.append(text)
-                self._text_size += len(text)
+                self._text.append(text[: MAX_TEXT - self._text_size])
+                self._text_size += len(self._text[-1])
             self.text_sequence = event.sequence
             return "task.token", {"text": text}
         if kind == "progress":
             said = event.progress
             fraction = min(1.0, max(0.0, said.fraction)) if said.HasField("fraction") else None
-            return "task.progress", {"fraction": fraction, "message": said.message}
+            return "task.progress", {"fraction": fraction, "message": said.message[:MAX_LINE]}
         if kind == "log":
             line = event.log
-            fact = {"level": line.level, "message": line.message, "fields": _fields(line)}
-            return "task.log", fact
+            level, message = line.level[:MAX_LEVEL], line.message[:MAX_LINE]
+            return "task.log", {"level": level, "message": message, "fields": _fields(line)}
         return "task.unknown", {}
 
     def _add(self, item: Unsent) -> None:
@@ -258,6 +265,9 @@ class Run:
 
 
 def _fields(line: pb.LogLine) -> dict[str, Any]:
+    """None of those that are too much to be shown."""
+    if line.fields.ByteSize() > MAX_FIELDS_BYTES:
+        return {}
     try:
         return {key: from_value(item) for key, item in line.fields.fields.items()}
     except TooDeep:
