@@ -21,6 +21,13 @@ async def status_of(http: httpx.AsyncClient, agent_id: str) -> str:
     return str(answer.json()["status"])
 
 
+async def enrolled(http: httpx.AsyncClient, name: str) -> str:
+    """The key of an agent that has just been let in."""
+    made = (await http.post("/api/agents/enrolments", json={"name": name})).json()
+    body = {"token": made["token"], "name": name}
+    return str((await http.post("/api/agents/enrol", json=body)).json()["agent_key"])
+
+
 async def test_the_same_owner_and_name_are_the_same_agent(world: Any, wire: Any) -> None:
     plane = await world.plane()
     async with wire(plane) as first, wire(plane) as again, wire(plane, name="other") as other:
@@ -273,16 +280,12 @@ async def test_an_agent_shows_its_key_again_when_its_owners_rights_change(
 async def test_who_enrols_an_agent_again_ends_the_stream_of_the_former_key(
     world: Any, wire: Any, http: httpx.AsyncClient
 ) -> None:
-    async def key() -> str:
-        made = (await http.post("/api/agents/enrolments", json={"name": "remote"})).json()
-        body = {"token": made["token"], "name": "remote"}
-        return str((await http.post("/api/agents/enrol", json=body)).json()["agent_key"])
-
     plane = await world.plane()
-    async with wire(plane, name="remote", key=await key()) as former, wire(plane) as other:
+    former_key = await enrolled(http, "remote")
+    async with wire(plane, name="remote", key=former_key) as former, wire(plane) as other:
         await former.connect()
         await other.connect()
-        newer = await key()
+        newer = await enrolled(http, "remote")
         await former.ended()
         with pytest.raises(TimeoutError):
             await former.connect(seconds=0.5)
@@ -290,6 +293,26 @@ async def test_who_enrols_an_agent_again_ends_the_stream_of_the_former_key(
         async with wire(plane, name="remote", key=newer, instance_id="another") as agent:
             await agent.connect()
         assert other.error is None, "only that agent is meant"
+
+
+async def test_a_stream_of_an_agent_that_was_taken_for_offline_ends_when_it_is_forgotten(
+    world: Any, wire: Any, http: httpx.AsyncClient
+) -> None:
+    key = await enrolled(http, "remote")
+    async with wire(await world.plane(), name="remote", key=key) as agent:
+        await agent.connect()
+        await world.eventually(lambda: _is_online(http, agent))
+        async with world.database.transaction() as tx:
+            await tx.execute("UPDATE agents SET status = 'offline'")
+        assert (await http.delete(f"/api/agents/{agent.agent_id}")).status_code == 204
+        await agent.ended()
+        with pytest.raises(TimeoutError):
+            await agent.connect(seconds=0.5)
+        assert (await agent.ended()).code() is grpc.StatusCode.UNAUTHENTICATED
+
+
+async def _is_online(http: httpx.AsyncClient, agent: Any) -> bool:
+    return await status_of(http, agent.agent_id) == "online"
 
 
 async def test_prometheus_sees_how_many_agents_are_in_which_state(world: Any, wire: Any) -> None:

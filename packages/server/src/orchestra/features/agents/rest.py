@@ -86,11 +86,11 @@ async def get_agent(actor: ActorArg, database: DatabaseArg, agent_id: FromPath[u
     "/api/agents/{agent_id:uuid}", opt=policy(require(Permission.AGENTS_CONNECT)), tags=["agents"]
 )
 async def forget_agent(
-    actor: ActorArg, database: DatabaseArg, agent_id: FromPath[uuid.UUID]
+    actor: ActorArg, database: DatabaseArg, bus: BusArg, agent_id: FromPath[uuid.UUID]
 ) -> None:
     """Forgets an agent that is offline and revokes its keys."""
     async with database.transaction() as tx:
-        await registration.forget(tx, actor, agent_id)
+        await registration.forget(tx, bus, actor, agent_id)
 
 
 @post("/api/agents/{agent_id:uuid}/drain", opt=DECIDE, status_code=200, tags=["agents"])

@@ -10,10 +10,12 @@ from orchestra.features.agents import repository
 from orchestra.features.agents.errors import AgentConnected, AgentNotFound, KeyOfAnotherAgent
 from orchestra.features.agents.repository import AgentFilter
 from orchestra.features.agents.types import Agent, Registration
+from orchestra.features.identity import REVOKED, revocation
 from orchestra.foundation import ids
 from orchestra.foundation.auth import Actor, ActorKind, Permission
 from orchestra.foundation.database import Database, Transaction
 from orchestra.foundation.errors import FieldError, Forbidden, InvalidInput
+from orchestra.foundation.messaging import Bus
 
 CAPABILITY = re.compile(r"[A-Za-z0-9_-]{1,64}")
 MAX_NAME, MAX_VERSION, MAX_TEXT = 100, 100, 4_000
@@ -90,8 +92,11 @@ async def managed(tx: Transaction, actor: Actor, agent_id: uuid.UUID) -> Agent:
     return agent
 
 
-async def forget(tx: Transaction, actor: Actor, agent_id: uuid.UUID) -> None:
-    """Forgets an agent that is offline, and revokes its keys; raises AgentConnected otherwise."""
+async def forget(tx: Transaction, bus: Bus, actor: Actor, agent_id: uuid.UUID) -> None:
+    """Forgets an agent that is offline, and revokes its keys; raises AgentConnected otherwise.
+
+    One that is taken for offline may have a stream all the same: that ends with its key.
+    """
     agent = await managed(tx, actor, agent_id)
     if not await repository.forget(tx, agent_id):
         raise AgentConnected
@@ -103,6 +108,8 @@ async def forget(tx: Transaction, actor: Actor, agent_id: uuid.UUID) -> None:
         target_id=agent_id,
         details={"name": agent.name},
     )
+    said = revocation(agent.owner_id, agent=agent.name)
+    tx.after_commit(lambda: bus.announce(REVOKED, said))
 
 
 def may_see(actor: Actor, agent: Agent) -> bool:
