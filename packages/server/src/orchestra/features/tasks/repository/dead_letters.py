@@ -154,8 +154,10 @@ class Choice:
 
     @property
     def parameters(self) -> tuple[object, object, object, object]:
-        of = (self.kind.fingerprint, self.kind.capability) if self.kind else (None, None)
-        return self.user_id, *of, None if self.ids is None else list(self.ids)
+        kind = self.kind
+        fingerprint, capability = (kind.fingerprint, kind.capability) if kind else (None, None)
+        ids = None if self.ids is None else list(self.ids)
+        return self.user_id, fingerprint, capability, ids
 
 
 async def take(tx: Transaction, choice: Choice, *, limit: int, max_bytes: int) -> list[TaskId]:
