@@ -1435,7 +1435,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /**
+         * GetWeight
+         * @description How a user's tasks weigh against those of others.
+         */
+        get: operations["get_weight"];
         /**
          * SetWeight
          * @description Weighs a user's tasks against those of others; it holds for tasks submitted from now on.
@@ -2852,6 +2856,10 @@ export interface components {
         };
         /** WeightRequest */
         WeightRequest: {
+            weight: number;
+        };
+        /** WeightView */
+        WeightView: {
             weight: number;
         };
         /** WhyView */
@@ -5698,6 +5706,37 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["InvitedUserView"];
+                };
+            };
+            /** @description Refused, or failed; `code` says why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_weight: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WeightView"];
                 };
             };
             /** @description Refused, or failed; `code` says why. */

@@ -138,6 +138,7 @@ async def test_what_names_no_queue_is_not_found(http: httpx.AsyncClient) -> None
         {"scope": "key", "key_pointer": "no pointer", "max_running": 1},
         {"scope": "key", "key_pointer": "/a\0b", "max_running": 1},
         {"scope": "user", "key_pointer": "/a", "max_running": 1},
+        {"scope": "user", "user_id": str(uuid.UUID(int=5)), "max_running": 1},
         {"scope": "everybody", "max_running": 1},
     ],
 )
@@ -177,11 +178,15 @@ async def test_a_weight_is_set_by_administrators_alone(
 ) -> None:
     alice = await world.member("alice")
     path = f"/api/users/{alice.actor.owner}/weight"
+    assert (await http.get(path)).json() == {"weight": 1.0}
     assert (await http.put(path, json={"weight": 3})).status_code == 204
+    assert (await http.get(path)).json() == {"weight": 3.0}
     assert (await http.put(path, json={"weight": 0})).status_code == 422
     nobody = f"/api/users/{uuid.uuid4()}/weight"
     assert (await http.put(nobody, json={"weight": 3})).status_code == 404
+    assert (await http.get(nobody)).status_code == 404
     client = await doors(alice.key)
+    assert (await client.get(path)).status_code == 403
     assert (await client.put(path, json={"weight": 100})).status_code == 403
     assert "user.weight_set" in await actions(world)
 

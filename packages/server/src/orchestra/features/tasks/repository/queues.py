@@ -185,5 +185,17 @@ async def set_weight(tx: Transaction, user_id: uuid.UUID, weight: float) -> bool
     return changed > 0
 
 
+async def weight(tx: Transaction, user_id: uuid.UUID) -> float | None:
+    """1 unless it was set; None if there is no such user."""
+    found: float | None = await tx.fetch_value(
+        """
+        SELECT coalesce(weight, 1) FROM users_v2
+        LEFT JOIN user_weights ON user_id = users_v2.id WHERE users_v2.id = $1
+        """,
+        user_id,
+    )
+    return found
+
+
 def _to_queue(row: Row) -> Queue:
     return Queue(**dict(row))

@@ -13,6 +13,7 @@ from orchestra.features.tasks.schemas.queues import (
     QueueChange,
     QueueView,
     WeightRequest,
+    WeightView,
     limit_view,
     queue_view,
 )
@@ -110,6 +111,13 @@ async def remove_limit(
         await limits.remove(tx, bus, actor, limit_id)
 
 
+@get("/api/users/{user_id:uuid}/weight", opt=MANAGE_USERS, tags=["queues"])
+async def get_weight(database: DatabaseArg, user_id: FromPath[UUID]) -> WeightView:
+    """How a user's tasks weigh against those of others."""
+    async with database.transaction() as tx:
+        return WeightView(weight=await queues.weight(tx, user_id))
+
+
 @put("/api/users/{user_id:uuid}/weight", opt=MANAGE_USERS, status_code=204, tags=["queues"])
 async def set_weight(
     actor: ActorArg, database: DatabaseArg, user_id: FromPath[UUID], data: JSONBody[WeightRequest]
@@ -128,5 +136,6 @@ routes: list[ControllerRouterHandler] = [
     list_limits,
     add_limit,
     remove_limit,
+    get_weight,
     set_weight,
 ]

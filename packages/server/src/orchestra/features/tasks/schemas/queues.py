@@ -109,6 +109,12 @@ class WeightRequest(Body):
     weight: Weight
 
 
+class WeightView(View):
+    """The same; 1 unless it was set."""
+
+    weight: float
+
+
 def queue_view(state: QueueState) -> QueueView:
     queue, counts = state.queue, state.counts
     return QueueView(

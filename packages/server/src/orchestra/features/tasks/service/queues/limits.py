@@ -10,7 +10,7 @@ from orchestra.features.tasks.repository import limited, queues
 from orchestra.features.tasks.repository import limits as repository
 from orchestra.features.tasks.repository.limits import MAX_LIMITS, Limit, LimitScope
 from orchestra.features.tasks.service.announcing import wake
-from orchestra.features.tasks.service.queues.queues import check_name, settle
+from orchestra.features.tasks.service.queues.queues import NO_USER, check_name, settle
 from orchestra.foundation.auth import Actor
 from orchestra.foundation.database import Database, Transaction, without_nul
 from orchestra.foundation.errors import FieldError, InvalidInput
@@ -29,6 +29,8 @@ async def add(database: Database, actor: Actor, wanted: Limit) -> Limit:
             raise TooManyLimits
         if wanted.queue is not None:
             wanted = replace(wanted, queue=await check_name(tx, actor, wanted.queue))
+        if wanted.user_id is not None and await queues.weight(tx, wanted.user_id) is None:
+            raise InvalidInput(NO_USER, fields=[FieldError("user_id", "there is no such user")])
         mark = await queues.mark(tx)
         limit = await repository.add(tx, replace(wanted, key_path=_path(wanted.key_pointer)))
         await repository.hold_running(tx, limit.id)

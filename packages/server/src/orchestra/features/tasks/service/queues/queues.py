@@ -26,6 +26,7 @@ log = structlog.get_logger(__name__)
 # A claim is one statement, or a few under limits.
 SETTLE_SECONDS = 5.0
 SETTLE_STEP_SECONDS = 0.005
+NO_USER = "There is no such user."
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +82,18 @@ async def resume(tx: Transaction, bus: Bus, actor: Actor, name: str) -> QueueSta
     return (await _with_counts(tx, [queue]))[0]
 
 
-async def set_weight(tx: Transaction, actor: Actor, user_id: uuid.UUID, weight: float) -> None:
+async def weight(tx: Transaction, user_id: uuid.UUID) -> float:
     """How many tasks of this user start for one of a user of weight 1. Raises NotFound."""
+    found = await repository.weight(tx, user_id)
+    if found is None:
+        raise NotFound(NO_USER)
+    return found
+
+
+async def set_weight(tx: Transaction, actor: Actor, user_id: uuid.UUID, weight: float) -> None:
+    """It holds for tasks that are submitted from now on. Raises NotFound."""
     if not await repository.set_weight(tx, user_id, weight):
-        raise NotFound("There is no such user.")
+        raise NotFound(NO_USER)
     await audit.record(
         tx,
         actor,
