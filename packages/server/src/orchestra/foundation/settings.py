@@ -111,6 +111,9 @@ class Settings:
         5.0, "how long a stopping control plane waits for its agents to move", low=0, high=600
     )
     control_planes: int = _setting(1, "control planes on this machine", low=1, high=64)
+    max_agents_per_owner: int = _setting(
+        20_000, "agents that one person may have, connected or not", low=1
+    )
     quarantine_failures: int = _setting(
         5, "failures in a row after which an agent gets nothing for a while; 0: never", low=0
     )

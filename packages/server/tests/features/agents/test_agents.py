@@ -77,6 +77,21 @@ async def test_what_agents_say_of_their_capabilities_is_bounded_in_all(
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
+async def test_nobody_has_more_agents_than_one_person_may_have(world: Any, wire: Any) -> None:
+    member, plane = await world.member("alice"), await world.plane(max_agents_per_owner=2)
+
+    async def register(name: str, key: str) -> None:
+        async with wire(plane, name=name, key=key):
+            pass
+
+    for name in ("a", "b", "a", "b"):
+        await register(name, world.key)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await register("c", world.key)
+    assert "2 agents may be one person's" in str(caught.value.details())
+    await register("c", member.key)
+
+
 async def test_a_record_of_a_former_version_is_read(
     world: Any, wire: Any, http: httpx.AsyncClient
 ) -> None:

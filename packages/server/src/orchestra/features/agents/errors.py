@@ -23,6 +23,12 @@ class NameTaken(Conflict):
     code: ClassVar[str] = "agent_name_taken"
 
 
+class TooManyAgents(Conflict):
+    """You have as many agents as one person may have."""
+
+    code: ClassVar[str] = "too_many_agents"
+
+
 class InvalidEnrolment(Forbidden):
     """The enrolment token is not valid: it was used, has expired or is mistyped."""
 

@@ -14,6 +14,7 @@ from orchestra.features.agents.repository import AgentFilter
 from orchestra.features.agents.service import registration
 from orchestra.features.agents.service.beats import Forwarder, from_others
 from orchestra.features.agents.service.registry import Registry
+from orchestra.features.agents.service.room import Room
 from orchestra.features.agents.types import Agent
 from orchestra.foundation import timestamps
 from orchestra.foundation.auth import Actor, Permission, Policy, require
@@ -59,6 +60,7 @@ class AgentRpcs:
         self._settings = settings
         self._registry = registry
         self._forwarder = Forwarder(bus)
+        self._room = Room(database, settings)
         self._system_metrics = system_metrics
 
     async def start(self) -> None:
@@ -76,7 +78,9 @@ class AgentRpcs:
         self, request: pb.RegisterAgentRequest, context: Context
     ) -> pb.RegisterAgentResponse:
         said = schemas.registration_from_wire(request)
-        agent = await registration.register(self._database, current_actor(), said)
+        agent = await registration.register(
+            self._database, current_actor(), said, room=self._room
+        )
         return pb.RegisterAgentResponse(
             agent_id=str(agent.id),
             heartbeat_interval_seconds=self._registry.beat_seconds,

@@ -97,6 +97,19 @@ async def upsert(
     return _to_agent(rows[0])
 
 
+async def count_of(database: Database, owner_id: uuid.UUID, name: str) -> tuple[int, bool]:
+    """How many agents an owner has, and whether one of them has this name."""
+    (row,) = await database.fetch(
+        """
+        SELECT count(*) AS count, coalesce(bool_or(name = $2), false) AS is_known
+        FROM agents WHERE owner_id = $1
+        """,
+        owner_id,
+        name,
+    )
+    return row["count"], row["is_known"]
+
+
 async def get(tx: Transaction, agent_id: uuid.UUID) -> Agent | None:
     row = await tx.fetch_one(_GET, agent_id)
     return _to_agent(row) if row else None

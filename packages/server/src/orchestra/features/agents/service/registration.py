@@ -9,6 +9,7 @@ from orchestra.features import audit
 from orchestra.features.agents import repository
 from orchestra.features.agents.errors import AgentConnected, AgentNotFound, KeyOfAnotherAgent
 from orchestra.features.agents.repository import AgentFilter
+from orchestra.features.agents.service.room import Room
 from orchestra.features.agents.types import Agent, Registration
 from orchestra.features.identity import REVOKED, revocation
 from orchestra.foundation import ids
@@ -26,13 +27,13 @@ MAX_DETAILS_BYTES = 256 * 1024
 MAX_PROBE_SECONDS = 2_592_000.0  # thirty days
 
 
-async def register(database: Database, actor: Actor, said: Registration) -> Agent:
+async def register(database: Database, actor: Actor, said: Registration, *, room: Room) -> Agent:
     """Writes down what an agent says of itself.
 
     An agent of an administrator serves everybody, another one only its owner, unless an
     administrator has decided otherwise: tasks carry what people say.
 
-    Raises InvalidInput naming the fields, Forbidden or KeyOfAnotherAgent.
+    Raises InvalidInput naming the fields, Forbidden, KeyOfAnotherAgent or TooManyAgents.
     """
     if not actor.may(Permission.AGENTS_CONNECT):
         raise Forbidden
@@ -41,6 +42,7 @@ async def register(database: Database, actor: Actor, said: Registration) -> Agen
     if problems := _problems(said):
         text = "; ".join(f"{item.field}: {item.message}" for item in problems)
         raise InvalidInput(text, fields=problems)
+    await room.take(actor.owner, said.name)
     return await repository.upsert(
         database, ids.new_id(), actor.owner, shared=actor.is_admin, said=said
     )
