@@ -78,9 +78,7 @@ class AgentRpcs:
         self, request: pb.RegisterAgentRequest, context: Context
     ) -> pb.RegisterAgentResponse:
         said = schemas.registration_from_wire(request)
-        agent = await registration.register(
-            self._database, current_actor(), said, room=self._room
-        )
+        agent = await registration.register(self._database, current_actor(), said, room=self._room)
         return pb.RegisterAgentResponse(
             agent_id=str(agent.id),
             heartbeat_interval_seconds=self._registry.beat_seconds,
