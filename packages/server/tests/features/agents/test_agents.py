@@ -209,6 +209,14 @@ async def test_an_enrolment_gives_one_key_for_one_name(
     assert (await http.get("/api/agents", headers=as_agent)).status_code == 403
 
 
+@pytest.mark.parametrize("name", ["", " ", " a", "a\n", "\x1b[31m", "n" * 101])
+async def test_nobody_is_invited_by_a_name_that_no_agent_can_have(
+    http: httpx.AsyncClient, name: str
+) -> None:
+    answer = await http.post("/api/agents/enrolments", json={"name": name})
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "name")
+
+
 async def test_only_an_agent_that_is_offline_can_be_forgotten(
     world: Any, wire: Any, http: httpx.AsyncClient
 ) -> None:

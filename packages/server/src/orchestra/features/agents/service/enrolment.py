@@ -8,6 +8,7 @@ from datetime import datetime
 from orchestra.features import audit
 from orchestra.features.agents import repository
 from orchestra.features.agents.errors import InvalidEnrolment
+from orchestra.features.agents.service.registration import MAX_NAME, is_shown
 from orchestra.features.identity import (
     AGENT_KEY_PREFIX,
     REVOKED,
@@ -23,7 +24,6 @@ from orchestra.foundation.messaging import Bus
 from orchestra.foundation.settings import Settings
 
 TOKEN_SECONDS = 15 * 60.0
-MAX_NAME = 100
 # All that an agent's own key is good for; runs have credentials of their own for models.
 KEY_PERMISSIONS = frozenset({Permission.AGENTS_CONNECT})
 
@@ -120,6 +120,6 @@ def _hash(token: str) -> bytes:
 
 
 def _check_name(name: str) -> None:
-    if not 1 <= len(name) <= MAX_NAME or not name.isprintable():
-        message = f"1 to {MAX_NAME} printable characters"
+    if not 1 <= len(name) <= MAX_NAME or not is_shown(name):
+        message = f"1 to {MAX_NAME} printable characters, no outer blanks"
         raise InvalidInput(f"name: {message}", fields=[FieldError("name", message)])

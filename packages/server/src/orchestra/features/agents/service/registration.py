@@ -114,6 +114,11 @@ async def forget(tx: Transaction, bus: Bus, actor: Actor, agent_id: uuid.UUID) -
     tx.after_commit(lambda: bus.announce(REVOKED, said))
 
 
+def is_shown(name: str) -> bool:
+    """People can read it and type it."""
+    return name.isprintable() and name == name.strip()
+
+
 def may_see(actor: Actor, agent: Agent) -> bool:
     return actor.is_admin or agent.shared or agent.owner_id == actor.user_id
 
@@ -129,7 +134,7 @@ async def find(tx: Transaction, wanted: AgentFilter) -> list[Agent]:
 
 def _problems(said: Registration) -> list[FieldError]:
     found: list[FieldError] = []
-    if not 1 <= len(said.name) <= MAX_NAME or not _is_shown(said.name):
+    if not 1 <= len(said.name) <= MAX_NAME or not is_shown(said.name):
         found.append(FieldError("name", f"1 to {MAX_NAME} printable characters, no outer blanks"))
     if not 1 <= said.slots <= MAX_SLOTS:
         found.append(FieldError("slots", f"between 1 and {MAX_SLOTS}"))
@@ -179,11 +184,6 @@ def _label_problems(labels: dict[str, str]) -> list[FieldError]:
         for key, value in labels.items()
         if max(len(key), len(value)) > MAX_NAME or not (key + value).isprintable()
     ]
-
-
-def _is_shown(name: str) -> bool:
-    """People can read it and type it."""
-    return name.isprintable() and name == name.strip()
 
 
 def _is_id(name: str) -> bool:
