@@ -232,5 +232,9 @@ async def test_slots_are_free_again_when_the_database_leaves_after_a_claim(
         await agent.say(given, agent.result(1))
         await world.state(task.id, "succeeded")
         (connected,) = list(plane.it.plane.registry)
-        assert connected.in_use == 0
+
+        async def is_free() -> bool:
+            return connected.in_use == 0  # the next claim may have reserved it for a moment
+
+        await world.eventually(is_free)
     assert failures
