@@ -78,6 +78,24 @@ async def test_a_drained_agent_finishes_what_it_has_and_gets_nothing_new(
     assert await actions(world) == ["agent.drained", "agent.resumed"]
 
 
+async def test_the_answer_to_a_decision_says_what_was_decided(
+    world: Any, wire: Any, http: httpx.AsyncClient
+) -> None:
+    async with wire(await world.plane()) as agent:
+        decisions = (("drain", "draining"), ("quarantine", "quarantined"))
+        answer = await decide(http, agent, "drain", reason="later")
+        assert (answer.json()["status"], answer.json()["reason"]) == ("offline", "")
+        await decide(http, agent, "resume")
+        await agent.connect()
+        await has_status(world, http, agent, "online")
+        for (what, status), back in zip(decisions, ("resume", "release"), strict=True):
+            told = (await decide(http, agent, what, reason="why not")).json()
+            assert told["status"] == status
+            assert told["reason"].endswith("why not")
+            told = (await decide(http, agent, back)).json()
+            assert (told["status"], told["reason"]) == ("online", "")
+
+
 async def test_a_drain_holds_across_a_restart_of_the_agent(
     world: Any, wire: Any, http: httpx.AsyncClient
 ) -> None:

@@ -12,6 +12,7 @@ from orchestra.features import audit
 from orchestra.features.agents import events, repository
 from orchestra.features.agents.service.registration import managed, visible
 from orchestra.features.agents.types import Agent, AgentStatus
+from orchestra.foundation import clock
 from orchestra.foundation.auth import Actor, Permission
 from orchestra.foundation.database import Transaction
 from orchestra.foundation.errors import FieldError, Forbidden, InvalidInput
@@ -94,18 +95,20 @@ async def _decided(
     details = {"name": agent.name, **({"reason": reason} if reason else {})}
     await audit.record(tx, actor, action, target_kind="agent", target_id=agent_id, details=details)
     tx.after_commit(lambda: events.tell_standing(bus, agent_id))
-    return msgspec.structs.replace(agent, status=_status(agent))
+    status, why = _shown(agent)
+    return msgspec.structs.replace(agent, status=status, reason=why)
 
 
-def _status(agent: Agent) -> AgentStatus:
+def _shown(agent: Agent) -> tuple[AgentStatus, str]:
     """What its control plane will write in a moment, when it has heard of it."""
     if agent.status in (AgentStatus.OFFLINE, AgentStatus.UNHEALTHY):
-        return agent.status
+        return agent.status, agent.reason
     if agent.quarantine is not None:
-        return AgentStatus.QUARANTINED
+        return AgentStatus.QUARANTINED, agent.quarantine.sentence(clock.now())
     if agent.drain is not None:
-        return AgentStatus.DRAINING
-    return AgentStatus.BUSY if agent.slots_in_use >= agent.slots else AgentStatus.ONLINE
+        return AgentStatus.DRAINING, agent.drain.sentence
+    is_busy = agent.slots_in_use >= agent.slots
+    return AgentStatus.BUSY if is_busy else AgentStatus.ONLINE, ""
 
 
 def _check_reason(reason: str, *, is_needed: bool = False) -> None:
