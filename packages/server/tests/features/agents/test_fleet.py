@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
+from orchestra.features.identity import REVOKED, revocation
 from orchestra.features.tasks import NewTask
 from orchestra_protocol import agent_pb2 as pb
 
@@ -94,6 +95,44 @@ async def test_the_answer_to_a_decision_says_what_was_decided(
             assert told["reason"].endswith("why not")
             told = (await decide(http, agent, back)).json()
             assert (told["status"], told["reason"]) == ("online", "")
+
+
+@pytest.mark.parametrize(
+    ("how", "reason"),
+    [
+        ("breaks", "its connection has ended"),
+        ("ends", "its connection has ended"),
+        ("stops", "it has stopped"),
+        ("babbles", "its stream was ended: Hello comes once, as the first message."),
+        ("is silent", "its connection has ended; before: no heartbeat for"),
+        ("is put out", "its stream was ended: Rights or keys have changed: connect again."),
+        ("is left", "its control plane has stopped"),
+    ],
+)
+async def test_an_agent_that_has_gone_shows_why(
+    world: Any, wire: Any, http: httpx.AsyncClient, how: str, reason: str
+) -> None:
+    plane = await world.plane(heartbeat_seconds=0.2, drain_seconds=0.1)
+    async with wire(plane) as agent:
+        await agent.connect()
+        await has_status(world, http, agent, "online")
+        if how == "is silent":
+            agent.beating.cancel()
+            await has_status(world, http, agent, "unhealthy")
+        if how in ("breaks", "is silent"):
+            await agent.disconnect()
+        elif how == "babbles":
+            await agent.send(pb.TASK_TYPE_HELLO, pb.Hello())
+        elif how == "is put out":
+            await world.bus.announce(REVOKED, revocation(world.actor.owner))
+        elif how == "is left":
+            await plane.stop()
+        else:
+            if how == "stops":
+                await agent.send(pb.TASK_TYPE_DRAIN, pb.Drain())
+            await agent.outbox.put(None)
+        told = await has_status(world, http, agent, "offline")
+        assert told["reason"].startswith(reason)
 
 
 async def test_a_drain_holds_across_a_restart_of_the_agent(

@@ -31,8 +31,8 @@ class ConnectedAgent:
     __slots__ = (
         "_beat", "_draining", "_heard", "_in_use", "_record", "_unhealthy", "beat_at",
         "beat_seconds", "busy_seconds", "completed", "did_well", "event_at", "failed", "gone",
-        "health", "instance_id", "is_changed", "latencies", "on_change", "pace", "shown", "slots",
-        "standing", "standing_at", "welcomed", "written_at", "written_in_use",
+        "health", "instance_id", "is_changed", "latencies", "on_change", "pace", "parting", "shown",
+        "slots", "standing", "standing_at", "welcomed", "written_at", "written_in_use",
     )  # fmt: skip
 
     def __init__(self, record: Agent, *, instance_id: str, slots: int, backlog: int = 0) -> None:
@@ -47,6 +47,7 @@ class ConnectedAgent:
         self._unhealthy = ""
         self.welcomed = False  # until then it may drop what it is given
         self.gone = False  # for good: when it comes back, it is a new one
+        self.parting = ""  # why it goes, if that is known
         self.is_changed = True  # since it was last looked at
         self.standing_at = self.beat_at = clock.monotonic()
         self.beat_seconds = 0.0  # how often it was asked to beat
@@ -185,6 +186,12 @@ class ConnectedAgent:
         if self.standing.drain is not None:
             return self.standing.drain.sentence
         return "asked to finish and reconnect" if self._draining else ""
+
+    @property
+    def farewell(self) -> str:
+        """Why it has gone, and what was wrong with it before."""
+        why = self.parting or "disconnected"
+        return f"{why}; before: {self._unhealthy}" if self._unhealthy else why
 
     def hear(self, message: pb.HeartbeatMessage) -> None:
         """A heartbeat has come; it is read when somebody wants to know."""

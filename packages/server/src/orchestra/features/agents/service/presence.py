@@ -73,6 +73,7 @@ class Presence:
     async def close(self) -> None:
         """Writes down that all have gone: this control plane stops."""
         for agent in self._registry:
+            agent.parting = "its control plane has stopped"
             self._registry.disconnect(agent)
         await self.look()
 
@@ -86,7 +87,7 @@ class Presence:
         self._left.extend(self._registry.take_left())
         while self._left:
             gone = [it for it in self._left[:AT_ONCE] if self._registry.get(it.id) is None]
-            await self._write(gone, AgentStatus.OFFLINE, "disconnected")
+            await self._write(gone, are_gone=True)
             del self._left[:AT_ONCE]
         due = self._due()
         try:
@@ -105,14 +106,17 @@ class Presence:
             self._healthy_until = now + len(self._registry) / CHECKS_PER_SECOND
             self._registry.check_health()
 
-    async def _write(
-        self, agents: Sequence[ConnectedAgent], status: AgentStatus | None = None, reason: str = ""
-    ) -> None:
-        """Writes how they are, or that they are so, and tells of those that are still ours."""
+    async def _write(self, agents: Sequence[ConnectedAgent], *, are_gone: bool = False) -> None:
+        """Writes how they are, or why they have gone, and tells of those that are still ours."""
         if not agents:
             return
         formers = [agent.written for agent in agents]
-        states = [it.take_state(status or it.status, reason or it.reason) for it in agents]
+        states = [
+            agent.take_state(AgentStatus.OFFLINE, agent.farewell)
+            if are_gone
+            else agent.take_state(agent.status, agent.reason)
+            for agent in agents
+        ]
         try:
             async with self._database.transaction() as tx:
                 others = await repository.save_states(

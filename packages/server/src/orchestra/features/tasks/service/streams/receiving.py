@@ -52,7 +52,7 @@ class Receiver:
         elif message.type == pb.TASK_TYPE_HELLO:
             raise BadMessage("Hello comes once, as the first message.")
         elif message.type == pb.TASK_TYPE_DRAIN:  # it is stopping: it gets nothing new
-            session.agent.draining = True
+            session.agent.draining, session.agent.parting = True, "it has stopped"
 
     async def _events(self, session: Session, message: pb.TaskMessage) -> None:
         task_id, batch = _unpack(message, pb.TaskEvents())

@@ -13,7 +13,7 @@ from orchestra.features.tasks.service.streams.backlog import Backlog
 from orchestra.features.tasks.service.streams.run import Run
 from orchestra.foundation import clock, timestamps
 from orchestra.foundation.auth import Actor
-from orchestra.foundation.errors import Unavailable
+from orchestra.foundation.errors import OrchestraError, Unavailable
 
 # An agent that lets so much wait does not read; its stream ends and its tasks move on.
 MAX_OUTGOING = 10_000
@@ -42,6 +42,10 @@ class Session:
         if not self.is_closed:
             self.is_closed, self._error = True, error
             self._wakened.set()
+            if isinstance(error, OrchestraError):
+                self.agent.parting = f"its stream was ended: {error.message}"
+            else:
+                self.agent.parting = self.agent.parting or "its connection has ended"
 
     async def messages(self) -> AsyncIterator[pb.TaskMessage]:
         """What the rpc yields; raises what the session was closed with."""
@@ -116,6 +120,8 @@ class Session:
         self._put(pb.TASK_TYPE_RECALL, pb.Recall(reason=reason))
 
     def drain(self, reason: str) -> None:
+        """This control plane stops, and asks the agent to go elsewhere."""
+        self.agent.parting = "its control plane has stopped"
         self._put(pb.TASK_TYPE_DRAIN, pb.Drain(reason=reason))
 
     def _put(

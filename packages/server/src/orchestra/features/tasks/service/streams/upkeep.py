@@ -26,6 +26,7 @@ log = structlog.get_logger(__name__)
 LOOK_SECONDS = 0.25
 SAVE_SECONDS = 2.0
 BATCH = 500
+ANEW = "Rights or keys have changed: connect again."
 
 
 class Upkeep:
@@ -169,7 +170,7 @@ class Upkeep:
             actor = session.actor
             is_meant = not agent or (actor.kind is ActorKind.AGENT and actor.name == agent)
             if actor.user_id == user_id and is_meant:
-                await self._plane.detach(session, Unavailable("Connect again."))
+                await self._plane.detach(session, Unavailable(ANEW))
 
     async def _on_question(self, message: Msg) -> None:
         await moving.answer(self._plane.registry, message)
