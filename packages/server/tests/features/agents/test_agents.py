@@ -8,7 +8,7 @@ import grpc
 import httpx
 import msgspec
 import pytest
-from orchestra.features.agents import jobs
+from orchestra.features.agents import events, jobs, repository, rpc
 from orchestra.features.identity import REVOKED
 from orchestra.foundation import telemetry
 from orchestra_protocol import agent_pb2 as pb
@@ -246,6 +246,29 @@ async def test_a_watcher_of_the_list_sees_changes(world: Any, wire: Any) -> None
             change = await call.read()
         assert (change.name, change.status) == ("watched", pb.AGENT_STATUS_ONLINE)
         call.cancel()
+
+
+async def test_a_watcher_that_reads_too_slowly_is_told_so(
+    world: Any, wire: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rpc, "WATCH_BYTES", 50_000)
+    async with wire(await world.plane(), name="watched") as agent:
+        await agent.connect()
+        call = agent.stub.ListAgents(pb.ListAgentsRequest(watch=True), metadata=agent.metadata)
+        await call.read()
+        async with world.database.transaction() as tx:
+            shown = await repository.get(tx, uuid.UUID(agent.agent_id))
+        assert shown is not None
+        await world.bus.publish_window([events.status_changed(shown)] * 2_000)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await asyncio.wait_for(_read_all(call), 10)
+    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert "too slowly" in str(caught.value.details())
+
+
+async def _read_all(call: Any) -> None:
+    while await call.read() is not grpc.aio.EOF:
+        pass
 
 
 async def test_live_metrics_tell_of_agents_and_of_the_whole(world: Any, wire: Any) -> None:

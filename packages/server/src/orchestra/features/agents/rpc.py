@@ -19,7 +19,7 @@ from orchestra.features.agents.types import Agent
 from orchestra.foundation import timestamps
 from orchestra.foundation.auth import Actor, Permission, Policy, require
 from orchestra.foundation.database import Database
-from orchestra.foundation.errors import InvalidInput, NotFound
+from orchestra.foundation.errors import InvalidInput, NotFound, Unavailable
 from orchestra.foundation.messaging import Bus
 from orchestra.foundation.rpc import Context, current_actor
 from orchestra.foundation.settings import Settings
@@ -33,14 +33,19 @@ POLICIES: Mapping[str, Policy] = {
 }
 MAX_LISTED = 100_000
 PAGE = 500
-WATCH_BUFFER = 10_000
+# Changes that wait for a slow reader: some ten thousand of usual agents.
+WATCH_BYTES = 32 * 1024 * 1024
 # The newest heartbeat of each agent is kept as it came; it has some hundred bytes.
 MAX_BEAT_BYTES = 4 * 1024
 
 
 class _Change(msgspec.Struct):
     type: str
-    data: dict[str, Any]
+    data: msgspec.Raw
+
+
+class _Changed(msgspec.Struct):
+    agent: Agent
 
 
 class AgentRpcs:
@@ -189,16 +194,26 @@ class _Changes:
     """Status changes as they come; a reader that is too slow is told by an end of the call."""
 
     def __init__(self) -> None:
-        self._agents: asyncio.Queue[Agent] = asyncio.Queue(WATCH_BUFFER)
+        self._waiting: asyncio.Queue[tuple[int, msgspec.Raw]] = asyncio.Queue()
+        self._bytes = 0
+        self._is_behind = False
         self.subscription: Any = None
 
     async def put(self, message: Msg) -> None:
         change = msgspec.json.decode(message.data, type=_Change)
-        if change.type == "agent.status.changed":
-            await self._agents.put(msgspec.convert(change.data["agent"], Agent, strict=False))
+        if change.type != "agent.status.changed" or self._is_behind:
+            return
+        self._bytes += len(message.data)
+        self._is_behind = self._bytes > WATCH_BYTES
+        self._waiting.put_nowait((len(message.data), change.data))
 
     async def get(self) -> Agent:
-        return await self._agents.get()
+        """The next; raises Unavailable when some were dropped."""
+        size, change = await self._waiting.get()
+        if self._is_behind:
+            raise Unavailable("You read too slowly to be told of every change; call again.")
+        self._bytes -= size
+        return msgspec.json.decode(change, type=_Changed, strict=False).agent
 
     async def close(self) -> None:
         await self.subscription.unsubscribe()
