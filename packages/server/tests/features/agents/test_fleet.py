@@ -106,7 +106,7 @@ async def test_the_answer_to_a_decision_says_what_was_decided(
         ("babbles", "its stream was ended: Hello comes once, as the first message."),
         ("is silent", "its connection has ended; before: no heartbeat for"),
         ("is put out", "its stream was ended: Rights or keys have changed: connect again."),
-        ("is left", "its control plane has stopped"),
+        ("is left", "it was asked to connect elsewhere"),
     ],
 )
 async def test_an_agent_that_has_gone_shows_why(

@@ -73,7 +73,7 @@ class Presence:
     async def close(self) -> None:
         """Writes down that all have gone: this control plane stops."""
         for agent in self._registry:
-            agent.parting = "its control plane has stopped"
+            agent.parting = agent.parting or "its control plane has stopped"
             self._registry.disconnect(agent)
         await self.look()
 

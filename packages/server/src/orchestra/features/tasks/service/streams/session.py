@@ -44,8 +44,9 @@ class Session:
             self._wakened.set()
             if isinstance(error, OrchestraError):
                 self.agent.parting = f"its stream was ended: {error.message}"
-            else:
-                self.agent.parting = self.agent.parting or "its connection has ended"
+            elif not self.agent.parting:
+                asked = "it was asked to connect elsewhere"
+                self.agent.parting = asked if self.agent.draining else "its connection has ended"
 
     async def messages(self) -> AsyncIterator[pb.TaskMessage]:
         """What the rpc yields; raises what the session was closed with."""
@@ -120,8 +121,6 @@ class Session:
         self._put(pb.TASK_TYPE_RECALL, pb.Recall(reason=reason))
 
     def drain(self, reason: str) -> None:
-        """This control plane stops, and asks the agent to go elsewhere."""
-        self.agent.parting = "its control plane has stopped"
         self._put(pb.TASK_TYPE_DRAIN, pb.Drain(reason=reason))
 
     def _put(
