@@ -488,6 +488,8 @@ Global___RegisterAgentResponse: _TypeAlias = RegisterAgentResponse  # noqa: Y015
 
 @_typing.final
 class HeartbeatMessage(_message.Message):
+    """At most 4 KiB."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     AGENT_ID_FIELD_NUMBER: _builtins.int
@@ -606,6 +608,7 @@ class Hello(_message.Message):
     BACKLOG_FIELD_NUMBER: _builtins.int
     agent_id: _builtins.str
     instance_id: _builtins.str
+    """at most 100 characters"""
     slots: _builtins.int
     takes_batches: _builtins.bool
     backlog: _builtins.int
@@ -1346,7 +1349,7 @@ class ProbeResult(_message.Message):
     id: _builtins.int
     healthy: _builtins.bool
     message: _builtins.str
-    """why not, in words"""
+    """why not, in words; the first 1,000 characters are shown"""
     seconds: _builtins.float
     def __init__(
         self,
@@ -1388,6 +1391,8 @@ Global___TaskEvents: _TypeAlias = TaskEvents  # noqa: Y015
 
 @_typing.final
 class AgentEvent(_message.Message):
+    """At most 1 MiB, but for a result: a longer text is sent as several tokens."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     SEQUENCE_FIELD_NUMBER: _builtins.int
@@ -1460,6 +1465,7 @@ class Progress(_message.Message):
     fraction: _builtins.float
     """0 to 1; absent: unknown"""
     message: _builtins.str
+    """the first 16,384 characters are shown"""
     def __init__(
         self,
         *,
@@ -1486,8 +1492,11 @@ class LogLine(_message.Message):
     level: _builtins.str
     """debug, info, warning, error"""
     message: _builtins.str
+    """the first 16,384 characters are shown"""
     @_builtins.property
-    def fields(self) -> _struct_pb2.Struct: ...
+    def fields(self) -> _struct_pb2.Struct:
+        """dropped when larger than 256 KiB"""
+
     def __init__(
         self,
         *,
