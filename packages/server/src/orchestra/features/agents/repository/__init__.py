@@ -3,6 +3,7 @@
 from orchestra.features.agents.repository.keys import (
     AgentKeyRow,
     active_key,
+    ended_keys,
     insert_enrolment,
     insert_key,
     touch_key,
@@ -59,6 +60,7 @@ __all__ = [
     "count_of",
     "did_well",
     "drain",
+    "ended_keys",
     "find",
     "forget",
     "get",

@@ -1,10 +1,11 @@
 """SQL of agents' keys, and of the tokens that are exchanged for one."""
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from orchestra.foundation.database import Transaction
+from orchestra.foundation.database import Database, Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,20 @@ async def active_key(tx: Transaction, key_id: str) -> AgentKeyRow | None:
     if row is None:
         return None
     return AgentKeyRow(row["id"], row["name"], row["owner_id"], row["role"], row["secret_hash"])
+
+
+async def ended_keys(database: Database, ids: Sequence[str]) -> list[str]:
+    """Those of the keys that are good for nothing any more."""
+    rows = await database.fetch(
+        """
+        SELECT id FROM unnest($1::text[]) AS given (id) WHERE id NOT IN (
+            SELECT key.id FROM agent_keys AS key JOIN users_v2 AS owner ON owner.id = key.owner_id
+            WHERE key.id = ANY($1) AND key.revoked_at IS NULL AND owner.status = 'active'
+        )
+        """,
+        list(ids),
+    )
+    return [row["id"] for row in rows]
 
 
 async def touch_key(tx: Transaction, key_id: str) -> None:

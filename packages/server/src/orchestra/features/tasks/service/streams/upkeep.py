@@ -6,6 +6,7 @@ import msgspec
 import structlog
 from nats.aio.msg import Msg
 
+from orchestra.features import agents
 from orchestra.features.identity import REVOKED, revoked_by
 from orchestra.features.tasks import events
 from orchestra.features.tasks.repository import leases
@@ -26,6 +27,7 @@ log = structlog.get_logger(__name__)
 LOOK_SECONDS = 0.25
 SAVE_SECONDS = 2.0
 BATCH = 500
+CHECK_SECONDS = 30.0
 ANEW = "Rights or keys have changed: connect again."
 
 
@@ -48,6 +50,7 @@ class Upkeep:
         self._guard.spawn("leases", forever("leases", self._renew))
         self._guard.spawn("probes", forever("probes", plane.prober.step))
         self._guard.spawn("texts", forever("texts", self._save))
+        self._guard.spawn("agent-keys", forever("agent keys", self._check_keys))
         self._guard.spawn("spread", forever("spread", Spreader(plane).step))
 
     async def close(self) -> None:
@@ -171,6 +174,18 @@ class Upkeep:
             is_meant = not agent or (actor.kind is ActorKind.AGENT and actor.name == agent)
             if actor.user_id == user_id and is_meant:
                 await self._plane.detach(session, Unavailable(ANEW))
+
+    async def _check_keys(self) -> float:
+        """Ends the streams of keys that were revoked while NATS was away."""
+        sessions = {
+            session.actor.id: session
+            for session in self._plane.sessions.values()
+            if session.actor.kind is ActorKind.AGENT
+        }
+        if sessions:
+            for key in await agents.ended_keys(self._plane.database, list(sessions)):
+                await self._plane.detach(sessions[key], Unavailable(ANEW))
+        return CHECK_SECONDS
 
     async def _on_question(self, message: Msg) -> None:
         await moving.answer(self._plane.registry, message)
