@@ -81,7 +81,7 @@ def test_what_is_drawn_reaches_every_feature() -> None:
 async def test_what_refers_to_nobody_is_refused(client: httpx.Client) -> None:
     nobody = {"scope": "user", "user_id": str(uuid.UUID(int=7)), "max_running": 1}
     answer = await asyncio.to_thread(client.post, "/api/limits", json=nobody)
-    assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_input")
 
 
 def _make_something(client: httpx.Client) -> dict[str, str]:
