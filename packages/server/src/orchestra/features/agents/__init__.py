@@ -30,7 +30,7 @@ from orchestra.features.agents.service.registration import (
     visible,
 )
 from orchestra.features.agents.service.registry import Registry
-from orchestra.features.agents.types import Agent, AgentId, AgentStatus, Probe
+from orchestra.features.agents.types import Agent, AgentId, AgentStatus, Probe, Resources
 
 find_agents, agent_names, note_connected, get_agent = find, names, connected, get
 get_agents = get_many
@@ -49,6 +49,7 @@ __all__ = [
     "Probe",
     "QuarantinePolicy",
     "Registry",
+    "Resources",
     "addressed",
     "agent_names",
     "agents_of",

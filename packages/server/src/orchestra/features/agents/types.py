@@ -173,4 +173,5 @@ class LiveState(msgspec.Struct, frozen=True, kw_only=True):
     completed: int
     failed: int
     busy_seconds: float
+    latency_seconds: float
     health: Health | None

@@ -4,8 +4,8 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from orchestra.features.agents.repository.records import seen
-from orchestra.features.agents.types import AgentId
+from orchestra.features.agents.repository.records import seen, to_resources
+from orchestra.features.agents.types import AgentId, Resources
 from orchestra.foundation.database import Database
 
 
@@ -20,6 +20,8 @@ class PeerAgent:
     slots: int
     slots_in_use: int
     is_working: bool  # neither drained, nor in quarantine, nor silent
+    latency_seconds: float = 0.0  # how long its tasks take of late; 0: nobody knows
+    resources: Resources | None = None
 
 
 async def living_planes(database: Database, control_plane_id: str, *, seconds: float) -> list[str]:
@@ -59,7 +61,7 @@ async def agents_of(
     """The agents of these control planes that can do one of these things."""
     rows = await database.fetch(
         """
-        SELECT id, control_plane_id, capabilities, slots, slots_in_use,
+        SELECT id, control_plane_id, capabilities, slots, slots_in_use, latency_seconds, resources,
             CASE WHEN NOT shared THEN owner_id END AS owner_id,
             status IN ('online', 'busy') AS is_working
         FROM agents
@@ -77,6 +79,8 @@ async def agents_of(
             slots=row["slots"],
             slots_in_use=row["slots_in_use"],
             is_working=row["is_working"],
+            latency_seconds=row["latency_seconds"],
+            resources=to_resources(row["resources"]),
         )
         for row in rows
     ]

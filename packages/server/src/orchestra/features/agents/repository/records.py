@@ -199,6 +199,7 @@ async def save_states(
             reason = CASE WHEN ours THEN given.reason ELSE agents.reason END,
             slots_in_use = CASE WHEN ours THEN given.slots_in_use ELSE agents.slots_in_use END,
             resources = coalesce(given.resources, agents.resources),
+            latency_seconds = CASE WHEN ours THEN given.latency ELSE agents.latency_seconds END,
             round_trip_seconds = given.round_trip,
             last_heartbeat_at = coalesce(given.beat, agents.last_heartbeat_at),
             tasks_completed = tasks_completed + given.completed,
@@ -209,9 +210,9 @@ async def save_states(
             SELECT given.*, owner.control_plane_id = $10 AS ours
             FROM locked JOIN unnest($1::uuid[], $2::text[], $3::text[], $4::integer[], $5::jsonb[],
                 $6::float8[], $7::timestamptz[], $8::bigint[], $9::bigint[], $11::float8[],
-                $12::jsonb[]
+                $12::jsonb[], $13::float8[]
             ) AS given (id, status, reason, slots_in_use, resources, round_trip, beat, completed,
-                failed, busy, health) USING (id)
+                failed, busy, health, latency) USING (id)
             JOIN agents AS owner USING (id)
         ) AS given
         WHERE agents.id = given.id RETURNING agents.id, ours
@@ -228,6 +229,7 @@ async def save_states(
         control_plane_id,
         [state.busy_seconds for state in states],
         [state.health for state in states],
+        [state.latency_seconds for state in states],
     )
     return {AgentId(row["id"]) for row in rows if not row["ours"]}
 
@@ -285,7 +287,7 @@ def _to_agent(row: Row) -> Agent:
         slots=row["slots"],
         slots_in_use=row["slots_in_use"],
         labels=row["labels"],
-        resources=_to_resources(row["resources"]),
+        resources=to_resources(row["resources"]),
         performance=_to_performance(row),
         connected_at=row["connected_at"],
         last_heartbeat=row["last_heartbeat_at"],
@@ -327,7 +329,7 @@ def _models(labels: Mapping[str, str]) -> list[str]:
     return [name for name in named if name]
 
 
-def _to_resources(value: dict[str, Any] | None) -> Resources | None:
+def to_resources(value: dict[str, Any] | None) -> Resources | None:
     return None if value is None else msgspec.convert(value, Resources)
 
 

@@ -305,6 +305,7 @@ class ConnectedAgent:
             completed=self.completed,
             failed=self.failed,
             busy_seconds=self.busy_seconds,
+            latency_seconds=self.latency,
             health=self._health(),
         )
         self._record = self.view(status, reason)

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Collection, Iterator, Sequence
 
 from orchestra.features.agents import AgentId, ConnectedAgent
-from orchestra.features.tasks.service.dispatch.peers import RemoteAgent
+from orchestra.features.tasks.service.dispatch.peers import Anyone, RemoteAgent
 from orchestra.foundation import clock
 
 # How much more than its share an agent may have while more than half of its slots are in use.
@@ -22,8 +22,6 @@ MOST_POINTS, ALL_POINTS = 64, 8_192
 FEW, SHARE_SECONDS = 256, 0.05
 # So many agents are asked for a key; then the task stays where it is.
 MOST_ASKED = 16
-
-Anyone = ConnectedAgent | RemoteAgent
 
 
 class Ring:

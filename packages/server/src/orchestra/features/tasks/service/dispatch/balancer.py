@@ -10,22 +10,23 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from orchestra.features.agents import ConnectedAgent, Registry
 from orchestra.features.tasks.repository.claiming import MAX_CLAIM
+from orchestra.features.tasks.service.dispatch import measures
 from orchestra.features.tasks.service.dispatch.affinity import Ring
-from orchestra.features.tasks.service.dispatch.peers import Peers
+from orchestra.features.tasks.service.dispatch.peers import Owner, Peers
 from orchestra.features.tasks.types import Balancing, QueueName
 from orchestra.foundation import ids
 
 # Rings that are kept; beyond, all are made anew.
 MAX_RINGS = 1_000
 
-Owner = uuid.UUID | None
 _KNOWN = frozenset(Balancing)
 
 
 class Balancer:
     """One for each control plane; it chooses among the agents of that one only.
 
-    Keys alone lead to agents of others, too: `peers` knows these.
+    Keys alone lead to agents of others, too: `peers` knows these. What else of them should have a
+    task, `across.py` says.
     """
 
     def __init__(self, peers: Peers | None = None) -> None:
@@ -87,7 +88,7 @@ class Balancer:
         if len(self._rings) >= MAX_RINGS:
             self._rings.clear()
         here = dict(by_owner(registry.serving(queue))).get(owner, [])
-        others = self._peers.serving(queue, owner) if self._peers else []
+        others = self._peers.serving(queue, owner) if self._peers else ()
         elsewhere = [agent for agent in others if registry.get(agent.id) is None]
         ring = Ring([*here, *elsewhere])
         self._rings[queue, owner] = (version, ring)
@@ -116,12 +117,11 @@ class Balancer:
 
         Drawing keeps a burst from going to a single agent that has looked quick a moment ago.
         """
-        known = [place.agent.latency for place in places if place.agent.latency > 0]
-        usual = sum(known) / len(known) if known else 1.0
+        usual = measures.usual_seconds(place.agent for place in places)
         picked: list[ConnectedAgent] = []
         while places and len(picked) < limit:
             first, second = ids.pair_below(len(places))
-            number = min(first, second, key=lambda each: _expected(places[each].agent, usual))
+            number = min(first, second, key=lambda each: places[each].seconds_until_done(usual))
             picked.append(places[number].reserve())
             if places[number].left <= 0:
                 places[number] = places[-1]
@@ -138,6 +138,9 @@ class _Places:
         self.agent = agent
         self.left = agent.free if beyond is None else agent.room(beyond)
 
+    def seconds_until_done(self, usual: float) -> float:
+        return measures.seconds_until_done(self.agent, in_use=self.agent.in_use, usual=usual)
+
     def reserve(self) -> ConnectedAgent:
         self.left -= 1
         self.agent.in_use += 1
@@ -152,20 +155,12 @@ def by_owner(agents: Sequence[ConnectedAgent]) -> list[tuple[Owner, list[Connect
     return list(groups.items())
 
 
-def _expected(agent: ConnectedAgent, usual: float) -> float:
-    """Seconds until one more task is done; an agent of which nothing is known is as usual."""
-    return (agent.latency or usual) * (agent.in_use + 1) / agent.slots
-
-
 def _least_busy(agent: ConnectedAgent) -> float:
     return agent.in_use / agent.slots
 
 
 def _most_room(agent: ConnectedAgent) -> float:
-    """By free slots, weighed with how much of processor and memory its machine has left."""
-    said = agent.resources
-    idle = 1.0 if said is None else 1.0 - max(said.cpu_usage, said.memory_usage)
-    return -max(idle, 0.01) * agent.free
+    return -measures.room(agent, free=agent.free)
 
 
 def _in_turn(_agent: ConnectedAgent) -> float:

@@ -6,7 +6,7 @@ once a second by a look into the database, which finds what all the others have 
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Container, Sequence
 
 import structlog
 from prometheus_client import Histogram
@@ -14,14 +14,17 @@ from prometheus_client import Histogram
 from orchestra.features.agents import ConnectedAgent, Registry
 from orchestra.features.tasks.repository import claiming, limited
 from orchestra.features.tasks.repository.claiming import MAX_CLAIM, Claim, Slot
+from orchestra.features.tasks.service.dispatch.across import Across
 from orchestra.features.tasks.service.dispatch.alarms import Alarms
 from orchestra.features.tasks.service.dispatch.balancer import Balancer
 from orchestra.features.tasks.service.dispatch.groups import Group, group_agents
 from orchestra.features.tasks.service.dispatch.handover import Handover
+from orchestra.features.tasks.service.dispatch.homes import Agents, Homes, Moves
 from orchestra.features.tasks.service.dispatch.limited import Found, LimitedClaims, LimitedQueues
-from orchestra.features.tasks.service.dispatch.peers import Peers
+from orchestra.features.tasks.service.dispatch.peers import Owner, Peers
 from orchestra.features.tasks.service.dispatch.permits import Permits
-from orchestra.features.tasks.service.dispatch.ready import Owner, Ready
+from orchestra.features.tasks.service.dispatch.ready import Ready
+from orchestra.features.tasks.service.dispatch.rooms import Rooms
 from orchestra.features.tasks.types import QueueName
 from orchestra.foundation import crash_points
 from orchestra.foundation.concurrency import Guard, forever
@@ -108,13 +111,17 @@ class Dispatcher:
         self._known: set[uuid.UUID] = set()
         self._limits, self._limited = LimitedQueues(), LimitedClaims(database)
         self._alarms = Alarms(self.wake)
+        self._rooms = Rooms(registry)
+        self._homes = Homes(registry, self._balancer, self._ready, self._rooms.reserved)
         self._handover = Handover(
             registry=registry,
             database=database,
             bus=bus,
             balancer=self._balancer,
             peers=peers,
-            choose=self._choose_homes,
+            across=Across(peers, self._ready.count),
+            rooms=self._rooms,
+            choose=self._homes.choose,
             give=self._give,
             lease_seconds=settings.lease_seconds,
         )
@@ -232,7 +239,7 @@ class Dispatcher:
     async def _claim(self, group: Group, picked: Sequence[ConnectedAgent]) -> Found:
         """Claims for reserved slots; the slots of those that nothing came for are free again."""
         found = Found()
-        self._handover.rooms.claim_begins(picked)
+        self._rooms.claim_begins(picked)
         try:
             found = await self._claim_for(group, picked)
         finally:
@@ -243,7 +250,7 @@ class Dispatcher:
                 else:
                     agent.in_use -= 1
                     self._ready.add(agent)
-            self._handover.rooms.claim_ends(picked)
+            self._rooms.claim_ends(picked)
         self._balancer.note(claim.agent_id for claim in found.claims)
         if found.claims:
             crash_points.reached("claim.after-commit")
@@ -262,21 +269,21 @@ class Dispatcher:
         )
         return Found(claims)
 
-    async def _hand_out(
-        self, group: Group, claims: list[Claim], agents: dict[uuid.UUID, ConnectedAgent]
-    ) -> None:
-        if any(self._key_of(claim) for claim in claims):
-            claims = await self._handover.send_home(group.owner, claims, agents)
-            moved = self._choose_homes(group.owner, claims, agents)
-            await self._give(claims, agents, moved)
-        else:
-            await self._give(claims, agents, {})
+    async def _hand_out(self, group: Group, claims: list[Claim], agents: Agents) -> None:
+        own = self._homes.choose_own(claims, agents) if group.owner is None else {}
+        others, theirs = _split(claims, own)
+        moved: Moves = {}
+        if any(self._handover.may_send(claim) for claim in others):
+            others = await self._handover.send_off(group.owner, others, agents)
+            moved = self._homes.choose(group.owner, others, agents)
+        moved |= dict(enumerate(own.values(), start=len(others)))
+        await self._give([*others, *theirs], agents, moved)
 
     async def _give(
         self,
         claims: list[Claim],
-        agents: dict[uuid.UUID, ConnectedAgent],
-        moved: Mapping[int, ConnectedAgent],
+        agents: Agents,
+        moved: Moves,
     ) -> None:
         """Sends claims to their agents, those of the places in `moved` to others than they have.
 
@@ -290,43 +297,14 @@ class Dispatcher:
             await self._prepare(claims)
         except BaseException:
             for agent in holders:
-                self._handover.rooms.free(agent)
+                self._rooms.free(agent)
             raise
         for claim in claims:
             if claim.attempt == 1:
                 WAITED.observe(claim.waited_seconds)
         self._deliver([(agents[claim.agent_id], claim) for claim in claims])
 
-    def _key_of(self, claim: Claim) -> str | None:
-        return self._balancer.key(claim.queue, claim.affinity_key, claim.user_id)
-
-    def _home_of(
-        self, claim: Claim, owner: uuid.UUID | None, present: ConnectedAgent
-    ) -> ConnectedAgent | None:
-        """The other agent to which the task's key leads, if it has a slot."""
-        if (key := self._key_of(claim)) is None:
-            return None
-        ring = self._balancer.ring(claim.queue, owner, self._registry)
-        reserved = self._handover.rooms.reserved
-        home = ring.home(key, present=present, here=True, reserved=reserved)
-        return home if isinstance(home, ConnectedAgent) and home is not present else None
-
-    def _choose_homes(
-        self, owner: Owner, claims: list[Claim], agents: dict[uuid.UUID, ConnectedAgent]
-    ) -> dict[int, ConnectedAgent]:
-        """Reserves slots of the agents to which keys lead, for the claims of these places."""
-        moved: dict[int, ConnectedAgent] = {}
-        for place, claim in enumerate(claims):
-            wanted = self._home_of(claim, owner, agents[claim.agent_id])
-            if wanted is not None:
-                wanted.in_use += 1
-                agents[claim.agent_id].in_use -= 1
-                self._ready.add(agents[claim.agent_id])
-                agents[wanted.id] = wanted
-                moved[place] = wanted
-        return moved
-
-    async def _move(self, claims: list[Claim], moved: Mapping[int, ConnectedAgent]) -> list[Claim]:
+    async def _move(self, claims: list[Claim], moved: Moves) -> list[Claim]:
         """Gives tasks to other agents here, under the same leases."""
         if not moved:
             return claims
@@ -369,6 +347,12 @@ class Dispatcher:
             if not self._queue(name).is_worked:
                 self._busy.discard(name)
         return SWEEP_SECONDS
+
+
+def _split(claims: Sequence[Claim], places: Container[int]) -> tuple[list[Claim], list[Claim]]:
+    """The others, and those at these places."""
+    others = [claim for place, claim in enumerate(claims) if place not in places]
+    return others, [claim for place, claim in enumerate(claims) if place in places]
 
 
 def _count(claims: Sequence[Claim]) -> dict[uuid.UUID, int]:

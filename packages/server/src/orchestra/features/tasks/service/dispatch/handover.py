@@ -1,15 +1,15 @@
-"""Brings tasks with a key to their agent when that is connected to another control plane.
+"""Brings tasks to agents of other control planes: where their keys lead, or who is better off.
 
 Who has claimed such a task asks the control plane of the agent, which takes it over under the same
-lease and attempt if there is room; otherwise the next agent of the key is asked, and soon the task
-stays where it is. Whoever does not answer is not waited for: the row in the database says whether
+lease and attempt if there is room; otherwise the next agent is asked, and soon the task stays where
+it is. Whoever does not answer is not waited for: the row in the database says whether
 it has taken the task, and from then on nobody can.
 """
 
 import asyncio
 import uuid
-from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -22,9 +22,11 @@ from orchestra.features.agents import AgentId, ConnectedAgent, Registry
 from orchestra.features.tasks.repository import handing
 from orchestra.features.tasks.repository.claiming import Claim, Slot
 from orchestra.features.tasks.repository.handing import Lease
+from orchestra.features.tasks.service.dispatch.across import CHOICES, Across
 from orchestra.features.tasks.service.dispatch.affinity import Ring
-from orchestra.features.tasks.service.dispatch.balancer import Balancer, Owner
-from orchestra.features.tasks.service.dispatch.peers import Peers, RemoteAgent
+from orchestra.features.tasks.service.dispatch.balancer import Balancer
+from orchestra.features.tasks.service.dispatch.homes import Agents, Moves
+from orchestra.features.tasks.service.dispatch.peers import Owner, Peers, RemoteAgent
 from orchestra.features.tasks.service.dispatch.rooms import Rooms
 from orchestra.features.tasks.types import TaskId
 from orchestra.foundation import clock
@@ -71,8 +73,6 @@ class _Parcel:
     refused: set[AgentId] = field(default_factory=set[AgentId])
 
 
-Agents = dict[uuid.UUID, ConnectedAgent]
-Moves = dict[int, ConnectedAgent]
 Choose = Callable[[Owner, list[Claim], Agents], Moves]
 Give = Callable[[list[Claim], Agents, Moves], Awaitable[None]]
 
@@ -91,15 +91,17 @@ class Handover:
         bus: Bus,
         balancer: Balancer,
         peers: Peers,
+        across: Across,
+        rooms: Rooms,
         choose: Choose,
         give: Give,
         lease_seconds: float,
     ) -> None:
         self._registry, self._database, self._bus = registry, database, bus
-        self._balancer, self._peers = balancer, peers
+        self._balancer, self._peers, self._across = balancer, peers, across
         self._choose, self._give = choose, give
         self._lease_seconds = lease_seconds
-        self.rooms = Rooms(registry)
+        self.rooms = rooms
         self._guard, self._answering = Guard(), Guard()
         self.is_stopping = False
 
@@ -112,37 +114,61 @@ class Handover:
         await self._guard.stop()
         await self._answering.stop()
 
-    async def send_home(self, owner: Owner, claims: list[Claim], agents: Agents) -> list[Claim]:
-        """Sends the tasks off whose agent is elsewhere, and returns the others."""
-        queues = {claim.queue for claim in claims if self._key_of(claim) is not None}
+    def may_send(self, claim: Claim) -> bool:
+        """Whether the task may be for an agent elsewhere; not if it is for this one alone."""
+        if claim.queue == str(claim.agent_id):
+            return False
+        return self._key_of(claim) is not None or self._balancer.strategy(claim.queue) in CHOICES
+
+    async def send_off(self, owner: Owner, claims: list[Claim], agents: Agents) -> list[Claim]:
+        """Sends the tasks off that are for agents elsewhere, and returns the others."""
+        queues = {claim.queue for claim in claims if self.may_send(claim)}
         if queues:
             await self._peers.want(queues)
         if not self._peers.serves(queues):
             return claims
         parcels: defaultdict[str, list[_Parcel]] = defaultdict(list)
         staying: list[Claim] = []
+        leaving: Counter[uuid.UUID] = Counter()
         for claim in claims:
-            home = self._home_of(claim, owner, agents[claim.agent_id], set())
+            present = agents[claim.agent_id]
+            home = self._home_of(claim, owner, present, leaving=leaving[present.id])
             if home is None:
                 staying.append(claim)
             else:
+                leaving[present.id] += 1
                 parcels[home.plane.id].append(_Parcel(claim, home))
         for plane, several in parcels.items():
             self._guard.spawn(f"hand over to {plane}", self._send(owner, several, agents))
         return staying
 
     def _key_of(self, claim: Claim) -> str | None:
-        """What binds it to an agent; nothing has to, when it is for a single one anyway."""
-        if claim.queue == str(claim.agent_id):
-            return None
         return self._balancer.key(claim.queue, claim.affinity_key, claim.user_id)
 
     def _home_of(
-        self, claim: Claim, owner: Owner, present: ConnectedAgent, refused: set[AgentId]
+        self,
+        claim: Claim,
+        owner: Owner,
+        present: ConnectedAgent,
+        *,
+        refused: Collection[AgentId] = (),
+        leaving: int = 0,
     ) -> RemoteAgent | None:
-        """The agent elsewhere to which the task's key leads; None: it stays here."""
-        if (key := self._key_of(claim)) is None or not self._peers.serves((claim.queue,)):
+        """The agent elsewhere that should have the task; None: it stays here.
+
+        So many of the tasks of `present` are `leaving` it.
+        """
+        if not self.may_send(claim) or not self._peers.serves((claim.queue,)):
             return None
+        if (key := self._key_of(claim)) is None:
+            return self._across.better(
+                claim.queue,
+                owner,
+                strategy=self._balancer.strategy(claim.queue),
+                present=present,
+                in_use=present.in_use - 1 - leaving - self.rooms.reserved(present),
+                without=refused,
+            )
         home = self._ring(claim, owner).home(
             key, present=present, without=refused, reserved=self.rooms.reserved
         )
@@ -175,7 +201,7 @@ class Handover:
             if parcel.home.plane.is_silent:
                 continue
             present = agents[parcel.claim.agent_id]
-            home = self._home_of(parcel.claim, owner, present, parcel.refused)
+            home = self._home_of(parcel.claim, owner, present, refused=parcel.refused)
             if home is not None:
                 parcel.home = home
                 again.append(parcel)
@@ -205,7 +231,8 @@ class Handover:
 
     def _offer(self, parcel: _Parcel, owner: Owner) -> Offer:
         claim, home = parcel.claim, parcel.home
-        most = self._ring(claim, owner).most(home)
+        has_key = self._key_of(claim) is not None
+        most = self._ring(claim, owner).most(home) if has_key else home.slots
         return Offer(claim.id, claim.epoch, claim.agent_id, home.id, most)
 
     def _learn(self, parcels: Sequence[_Parcel], answer: Answer) -> None:

@@ -1,19 +1,18 @@
-"""The agents of the other control planes, as far as tasks with a key need to know of them.
+"""The agents of the other control planes, as far as tasks may go to them that are claimed here.
 
-Where each is and whom it serves is read from the database about once a second, for queues that had
-tasks with a key of late; without another control plane, only that there is none. What is known here
-may be old: an agent's own control plane decides whether it has room.
+Where each is, whom it serves and how it does is read from the database about once a second, for
+queues that had such tasks of late; without another control plane, only that there is none. What is
+known here may be old: an agent's own control plane decides whether it has room.
 """
 
 import asyncio
 import uuid
-from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 
 import structlog
 
 from orchestra.features import agents
-from orchestra.features.agents import AgentId, PeerAgent
+from orchestra.features.agents import AgentId, ConnectedAgent, PeerAgent, Resources
 from orchestra.foundation import clock
 from orchestra.foundation.database import Database
 from orchestra.foundation.errors import OrchestraError
@@ -23,9 +22,11 @@ log = structlog.get_logger(__name__)
 REFRESH_SECONDS = 1.0
 # Reading ten thousand agents takes a while; it may take so much of the time.
 REFRESH_SHARE = 0.02
-# A queue is of no more interest when no task with a key was claimed from it for so long.
+# A queue is of no more interest when no task was claimed from it for so long that may leave.
 INTEREST_SECONDS = 60.0
 MAX_QUEUES = 1_000
+
+Owner = uuid.UUID | None  # for whom an agent works; None: for everybody
 # They say that they live every five seconds.
 DEAD_AFTER_SECONDS = 20.0
 # One that has not answered is not asked again for so long.
@@ -52,7 +53,9 @@ class PeerPlane:
 class RemoteAgent:
     """An agent of another control plane."""
 
-    __slots__ = ("id", "in_use", "is_working", "owner_id", "plane", "slots")
+    __slots__ = (
+        "id", "in_use", "is_working", "latency", "owner_id", "plane", "resources", "slots",
+    )  # fmt: skip
 
     def __init__(self, said: PeerAgent, plane: PeerPlane) -> None:
         self.id, self.plane, self.owner_id = said.id, plane, said.owner_id
@@ -60,11 +63,21 @@ class RemoteAgent:
 
     def update(self, said: PeerAgent) -> None:
         self.slots, self.in_use, self.is_working = said.slots, said.slots_in_use, said.is_working
+        self.latency: float = said.latency_seconds
+        self.resources: Resources | None = said.resources
+
+    @property
+    def left(self) -> int:
+        """How many slots are free, as far as is known here."""
+        return max(0, self.slots - self.in_use) * self.free
 
     @property
     def free(self) -> int:
         """Whether it is worth asking: 1 or 0."""
         return int(self.is_working and not self.plane.is_silent)
+
+
+Anyone = ConnectedAgent | RemoteAgent
 
 
 class Peers:
@@ -75,8 +88,8 @@ class Peers:
         self._control_plane_id = ""
         self._planes: dict[str, PeerPlane] = {}
         self._agents: dict[AgentId, tuple[PeerAgent, RemoteAgent]] = {}
-        self._by_queue: Mapping[str, Sequence[RemoteAgent]] = {}
-        self._wanted: dict[str, float] = {}  # when a task with a key last came from the queue
+        self._by_queue: Mapping[str, Mapping[Owner, Sequence[RemoteAgent]]] = {}
+        self._wanted: dict[str, float] = {}  # when a task of the queue was last of interest
         self._looking = asyncio.Lock()
         self.version = 0  # another one whenever somebody has come, gone or moved
 
@@ -84,16 +97,16 @@ class Peers:
         """What is read from now on is what others than this one have."""
         self._control_plane_id = control_plane_id
 
-    def serving(self, queue: str, owner: uuid.UUID | None) -> list[RemoteAgent]:
+    def serving(self, queue: str, owner: Owner) -> Sequence[RemoteAgent]:
         """The agents elsewhere that take tasks of a queue from everybody, or from `owner`."""
-        return [agent for agent in self._by_queue.get(queue, ()) if agent.owner_id == owner]
+        return self._by_queue.get(queue, {}).get(owner, ())
 
     def serves(self, queues: Collection[str]) -> bool:
         """Whether any agent elsewhere takes tasks of one of these."""
         return any(queue in self._by_queue for queue in queues)
 
     async def want(self, queues: Collection[str]) -> None:
-        """Tasks with a key come from these queues: from now on their agents are known."""
+        """Tasks that may leave come from these queues: from now on their agents are known."""
         is_new = any(queue not in self._wanted for queue in queues)
         if len(self._wanted) >= MAX_QUEUES:
             self._wanted.clear()
@@ -147,12 +160,12 @@ class Peers:
             self.version += 1
             self._by_queue = self._sorted()
 
-    def _sorted(self) -> Mapping[str, Sequence[RemoteAgent]]:
-        by_queue: defaultdict[str, list[RemoteAgent]] = defaultdict(list)
+    def _sorted(self) -> Mapping[str, Mapping[Owner, Sequence[RemoteAgent]]]:
+        by_queue: dict[str, dict[Owner, list[RemoteAgent]]] = {}
         for said, agent in self._agents.values():
             for queue in said.capabilities:
-                by_queue[queue].append(agent)
-        return dict(by_queue)
+                by_queue.setdefault(queue, {}).setdefault(agent.owner_id, []).append(agent)
+        return by_queue
 
 
 def _place(said: PeerAgent) -> tuple[object, ...]:

@@ -5,21 +5,19 @@ has said is found by `refresh`, in a large fleet more rarely. A claim chooses am
 turn, however many there are.
 """
 
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 
 from orchestra.features.agents import AgentId, ConnectedAgent, Registry
 from orchestra.features.tasks.repository.claiming import MAX_CLAIM
+from orchestra.features.tasks.service.dispatch.peers import Owner
 
 # For each task so many with room are chosen among: the least busy of these is nearly as good as
 # of all.
 CHOICES = 4
 WINDOW = CHOICES * MAX_CLAIM
 REFRESHED_AT_ONCE = 1_000
-
-Owner = uuid.UUID | None
 
 
 @dataclass(slots=True)
@@ -62,6 +60,14 @@ class Ready:
     def owners(self, name: str) -> list[Owner]:
         """For whom agents of the queue work; None: for everybody."""
         return list(self._lines.get(name, ()))
+
+    def serves(self, name: str, owner: Owner) -> bool:
+        """Whether agents of the queue work for an owner."""
+        return owner in self._lines.get(name, ())
+
+    def count(self, name: str, owner: Owner) -> int:
+        """How many agents of the queue work for an owner, be there room or not."""
+        return len(self._lines.get(name, {}).get(owner, _Line()).members)
 
     def windows(
         self, name: str, owner: Owner, *, tasks: int = MAX_CLAIM
