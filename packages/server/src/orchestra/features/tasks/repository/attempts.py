@@ -39,6 +39,39 @@ async def concerned(
     }
 
 
+async def strikes(tx: Transaction, ids: Sequence[TaskId]) -> dict[TaskId, float]:
+    """What counts against running tasks that are just losing their agents, by task.
+
+    One for each loss; half of one where another task was lost with the same agent that had begun
+    later, or in the same moment. Others may be lost in later transactions: what runs there counts.
+    """
+    rows = await tx.fetch(
+        """
+        WITH losses AS (
+            SELECT task_id, agent_id, started_at, coalesce(ended_at, now()) AS lost_at,
+                ended_at IS NULL AS is_now
+            FROM task_attempts WHERE task_id = ANY($1::uuid[]) AND (
+                ended_at IS NULL OR outcome = 'lost' AND error ->> 'code' = 'agent_lost'
+            )
+        )
+        SELECT task_id, sum(CASE WHEN EXISTS (
+            SELECT FROM task_attempts AS other
+            WHERE other.agent_id = losses.agent_id AND other.task_id <> losses.task_id
+                AND other.started_at >= losses.started_at AND other.started_at < lost_at
+                AND other.outcome = 'lost' AND other.error ->> 'code' = 'agent_lost'
+        ) OR is_now AND EXISTS (
+            SELECT FROM tasks AS other
+            WHERE other.agent_id = losses.agent_id AND other.id <> losses.task_id
+                AND other.state IN ('running', 'cancelling')
+                AND other.started_at >= losses.started_at
+        ) THEN 0.5 ELSE 1.0 END)::float8 AS strikes
+        FROM losses GROUP BY task_id
+        """,
+        list(ids),
+    )
+    return {TaskId(row["task_id"]): row["strikes"] for row in rows}
+
+
 async def forgive(
     tx: Transaction, agent_id: uuid.UUID, leases: Sequence[tuple[TaskId, int]], *, code: str
 ) -> int:

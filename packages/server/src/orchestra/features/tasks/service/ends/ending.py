@@ -124,11 +124,15 @@ async def end_all(
         return []
     locked = await repository.lock(tx, [ending.task_id for ending in endings])
     busy = await _busy(tx, locked)
+    known = ((locked[it.task_id], it.problem) for it in endings if it.task_id in locked)
+    suspicion = await poison.suspect(tx, known, limit=poison_attempts)
     outcomes: list[Ended | Exception] = []
     decided: list[_Decided] = []
     for given in await _kept(tx, endings, locked):
         ending = _stands_down(given, locked, busy)
-        outcome = _decide(ending, locked.get(ending.task_id), poison_attempts)
+        task = locked.get(ending.task_id)
+        said = task and poison.verdict(task, ending.problem, suspicion, limit=poison_attempts)
+        outcome = _decide(ending, task, said, pause=suspicion.pauses.get(ending.task_id, 0.0))
         if isinstance(outcome, _Decided):
             decided.append(outcome)
             locked[ending.task_id] = replace(outcome.task, life=outcome.life)
@@ -194,10 +198,12 @@ def _stands_down(
     return replace(ending, trigger=Trigger.STAND_DOWN) if is_stop else ending
 
 
-def _decide(ending: Ending, task: Locked | None, poison_attempts: int) -> _Decided | OrchestraError:
+def _decide(
+    ending: Ending, task: Locked | None, said: TaskProblem | None, *, pause: float
+) -> _Decided | OrchestraError:
+    """What becomes of it; `said` sets the task aside, `pause` comes before another attempt."""
     if task is None:
         return TaskNotFound()
-    said = poison.verdict(task, ending.problem, limit=poison_attempts)
     if said is not None and ending.trigger is Trigger.RETRY:
         ending = replace(ending, trigger=Trigger.GIVE_UP, verdict=said)
     try:
@@ -206,7 +212,7 @@ def _decide(ending: Ending, task: Locked | None, poison_attempts: int) -> _Decid
         life = step(task.life, _resolve(ending, task), under=ending.epoch)
     except (StaleEpoch, NotAllowed) as error:
         return error
-    return _Decided(ending, task, life, _pause(ending, task, life))
+    return _Decided(ending, task, life, _pause(ending, task, life, pause))
 
 
 def _resolve(ending: Ending, task: Locked) -> Trigger:
@@ -222,13 +228,13 @@ def _resolve(ending: Ending, task: Locked) -> Trigger:
     return Trigger.FAIL if ending.by_agent else Trigger.GIVE_UP
 
 
-def _pause(ending: Ending, task: Locked, life: Life) -> float:
-    """What has failed, or took too long, waits; a task whose agent was lost goes on at once."""
+def _pause(ending: Ending, task: Locked, life: Life, suspected: float) -> float:
+    """What has failed, or took too long, waits; if its agent was lost, for as long as suspected."""
+    if life.state is not TaskState.QUEUED:
+        return 0.0
     code = ending.problem.code if ending.problem else ""
     is_failure = ending.by_agent or code in TIME_OUTS
-    if life.state is not TaskState.QUEUED or not is_failure:
-        return 0.0
-    return retrying.pause(task.retry, life.attempt)
+    return retrying.pause(task.retry, life.attempt) if is_failure else suspected
 
 
 def _change(item: _Decided) -> Change:
