@@ -25,6 +25,21 @@ async def run_sql(world: Any, sql: str, *values: Any) -> None:
         await tx.execute(sql, *values)
 
 
+async def have_taken(world: Any, queue: str, *, seconds: float, state: str = "succeeded") -> None:
+    """As if some tasks of the queue had just ended, each after so long."""
+    await run_sql(
+        world,
+        "INSERT INTO tasks (id, queue, capability, priority, state, user_id, input, max_attempts,"
+        " queue_timeout_seconds, created_at, started_at, finished_at)"
+        " SELECT gen_random_uuid(), $1, $1, 1, $3, $4, 'null', 1, 60, now(),"
+        " now() - make_interval(secs => $2), now() FROM generate_series(1, 5)",
+        queue,
+        seconds,
+        state,
+        world.actor.owner,
+    )
+
+
 async def test_nobody_can_do_it(world: Any, http: httpx.AsyncClient) -> None:
     said = await why(http, await world.submit("echo", 1))
     assert (said["code"], said["message"]) == (
@@ -42,17 +57,41 @@ async def test_all_are_busy_with_a_place_and_a_time(
         assigned = [await agent.assigned() for _ in range(2)]
         said = await why(http, tasks[4])
         assert (said["code"], said["parameters"]["position"]) == ("all_busy", 3)
-        assert said["parameters"]["seconds"] is None, "nothing is measured yet"
-        await run_sql(world, "UPDATE agents SET tasks_completed = 4, busy_seconds = 80")
+        assert said["parameters"]["seconds"] is None
+        assert said["message"].endswith("3rd in line, nothing measured yet.")
+        await have_taken(world, "echo", seconds=20)
         said = await why(http, tasks[4])
-        assert said["parameters"]["seconds"] == pytest.approx(30)
+        assert said["parameters"]["seconds"] == pytest.approx(40, abs=3), "after one of each slot"
         assert "All 2 are busy" in said["message"]
-        assert "3rd in line, about 30 s" in said["message"]
+        assert "3rd in line, about " in said["message"]
         running = await why(http, tasks[0])
         assert (running["code"], running["parameters"]["agent_name"]) == ("running", "wire")
         await agent.say(assigned[0], agent.result(1))
         await world.state(uuid.UUID(assigned[0].task_id), "succeeded")
         assert (await why(http, tasks[0]))["code"] == "over"
+
+
+async def test_long_tasks_that_run_are_waited_for_by_short_ones(
+    world: Any, wire: Any, http: httpx.AsyncClient
+) -> None:
+    await have_taken(world, "echo", seconds=0.1)
+    await have_taken(world, "echo", seconds=500, state="failed")
+    await have_taken(world, "render", seconds=20)
+    async with wire(await world.plane(), slots=1, capabilities=("echo", "render")) as agent:
+        await agent.connect()
+        await world.submit("render", 1)
+        await agent.assigned()
+        await run_sql(
+            world,
+            "UPDATE tasks SET started_at = now() - interval '8 seconds' WHERE state = 'running'",
+        )
+        first, second = [await world.submit("echo", number) for number in range(2)]
+        said = await why(http, first)
+        assert (said["code"], said["parameters"]["position"]) == ("all_busy", 1)
+        seconds = said["parameters"]["seconds"]
+        assert 5 < seconds <= 12, "what is left of 20 s"
+        behind = (await why(http, second))["parameters"]["seconds"]
+        assert 5 < behind <= 12.2
 
 
 async def test_what_waits_in_other_queues_of_its_agents_may_go_first(
@@ -62,7 +101,7 @@ async def test_what_waits_in_other_queues_of_its_agents_may_go_first(
         await agent.connect()
         await world.submit("other", 1)
         await agent.assigned()
-        await run_sql(world, "UPDATE agents SET tasks_completed = 4, busy_seconds = 80")
+        await have_taken(world, "echo", seconds=20)
         for number in range(3):
             await world.submit("other", number, priority=Priority.CRITICAL)
         task = await world.submit("echo", 1)

@@ -11,6 +11,11 @@ from orchestra.foundation.database import Row, Transaction
 
 # Counted to here; who is further behind is told "more than".
 MAX_AHEAD = 100_000
+# Looked at to say when a slot is free; of more that run, these stand for all.
+MAX_RUNNING = 1_000
+# Of as many of their queues the durations are read, of each those of its newest tasks: so many that
+# succeeded, among so many that ended. Of other queues nothing is known.
+MAX_MEASURED_QUEUES, MEASURED, MEASURED_AMONG = 100, 50, 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,18 +50,26 @@ class Facts:
 class Server:
     """An agent that serves a queue; `is_for` everybody, or the task's own user."""
 
+    id: uuid.UUID
     name: str
     status: str
     reason: str
     is_for: bool
     slots: int
     in_use: int
-    ended: int
-    busy_seconds: float
     is_drained: bool
     is_quarantined: bool
     quarantine_until: datetime | None
     queues: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """A task that an agent has, and for how many seconds."""
+
+    agent_id: uuid.UUID
+    queue: QueueName
+    elapsed: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,12 +100,11 @@ FROM tasks LEFT JOIN queues ON queues.name = tasks.queue WHERE tasks.id = $1
 """
 # The nearest first, so that those that can be named are the ones that matter.
 _SERVERS = """
-SELECT name, status, reason, shared OR owner_id = $2 AS is_for, slots, (
+SELECT id, name, status, reason, shared OR owner_id = $2 AS is_for, slots, (
         SELECT count(*) FROM tasks WHERE tasks.agent_id = agents.id
             AND state IN ('running', 'cancelling')
-    ) AS in_use, tasks_completed + tasks_failed AS ended, busy_seconds,
-    drained_at IS NOT NULL AS is_drained, quarantined_at IS NOT NULL AS is_quarantined,
-    quarantine_until, capabilities AS queues
+    ) AS in_use, drained_at IS NOT NULL AS is_drained,
+    quarantined_at IS NOT NULL AS is_quarantined, quarantine_until, capabilities AS queues
 FROM agents WHERE $1 = ANY(capabilities) OR id::text = $1
 ORDER BY status = 'offline', name LIMIT 10000
 """
@@ -165,6 +177,40 @@ async def facts(tx: Transaction, task_id: uuid.UUID) -> Facts | None:
 async def servers(tx: Transaction, queue: QueueName, user_id: uuid.UUID) -> list[Server]:
     """The agents that serve a queue, connected or not."""
     return [Server(**dict(row)) for row in await tx.fetch(_SERVERS, queue, user_id)]
+
+
+async def running(tx: Transaction, agents: Sequence[uuid.UUID]) -> list[Running]:
+    """What these agents have; at most `MAX_RUNNING`, whichever come first."""
+    rows = await tx.fetch(
+        """
+        SELECT agent_id, queue,
+            greatest(0, extract(epoch FROM clock_timestamp() - started_at))::float8 AS elapsed
+        FROM tasks WHERE agent_id = ANY($1::uuid[]) AND state IN ('running', 'cancelling')
+        LIMIT $2
+        """,
+        list(agents),
+        MAX_RUNNING,
+    )
+    return [Running(**dict(row)) for row in rows]
+
+
+async def took(tx: Transaction, queues: Sequence[str]) -> dict[str, list[float]]:
+    """How many seconds the newest tasks of each queue ran in the attempt that succeeded."""
+    rows = await tx.fetch(
+        """
+        SELECT name, array(
+            SELECT extract(epoch FROM finished_at - started_at)::float8 FROM (
+                SELECT state, started_at, finished_at FROM tasks
+                WHERE queue = name AND finished_at IS NOT NULL
+                ORDER BY finished_at DESC LIMIT $3
+            ) AS newest WHERE state = 'succeeded' AND started_at <= finished_at LIMIT $2
+        ) AS seconds FROM unnest($1::text[]) AS given (name)
+        """,
+        list(queues)[:MAX_MEASURED_QUEUES],
+        MEASURED,
+        MEASURED_AMONG,
+    )
+    return {row["name"]: row["seconds"] for row in rows}
 
 
 async def awaited(tx: Transaction, task_id: uuid.UUID, names: Sequence[str]) -> list[Awaited]:

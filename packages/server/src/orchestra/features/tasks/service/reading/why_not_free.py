@@ -7,6 +7,7 @@ from orchestra.features.tasks.repository import limits
 from orchestra.features.tasks.repository import why as repository
 from orchestra.features.tasks.repository.limits import Limit, LimitScope, Room
 from orchestra.features.tasks.repository.why import MAX_AHEAD, Facts, Server
+from orchestra.features.tasks.service.reading import turns
 from orchestra.features.tasks.service.reading.wording import count_words, ordinal, seconds_words
 from orchestra.features.tasks.types import Why
 from orchestra.foundation.database import Transaction
@@ -42,7 +43,7 @@ async def held_by_limits(tx: Transaction, task: Facts, *, is_own: bool) -> Why |
 
 
 async def its_turn(tx: Transaction, task: Facts, servers: Sequence[Server]) -> Why:
-    """Its place among those that wait, and when its turn comes by the agents' measured times."""
+    """Its place among those that wait, and when its turn comes by what tasks have taken so far."""
     able = [agent for agent in servers if agent.is_for and _takes(agent)]
     slots = sum(agent.slots for agent in able)
     free = sum(max(0, agent.slots - agent.in_use) for agent in able)
@@ -53,7 +54,7 @@ async def its_turn(tx: Transaction, task: Facts, servers: Sequence[Server]) -> W
     known |= {"elsewhere": elsewhere, "seconds": None}
     if ahead + elsewhere < free:
         return Why("about_to_start", "A slot is free; it starts in a moment.", known)
-    seconds = None if elsewhere else _estimate(able, ahead + 1, slots)
+    seconds = None if elsewhere else await _seconds(tx, task, able, ahead)
     known["seconds"] = None if seconds is None else round(seconds, 1)
     place = f"it is {ordinal(ahead + 1)} in line"
     if ahead == MAX_AHEAD:
@@ -66,6 +67,16 @@ async def its_turn(tx: Transaction, task: Facts, servers: Sequence[Server]) -> W
         return Why("in_line", f"{said}; {place}, {when}.", known)
     busy = f"All {slots} are busy" if slots > 1 else "The only one is busy"
     return Why("all_busy", f"{busy} ({_agents(able)}); {place}, {when}.", known)
+
+
+async def _seconds(
+    tx: Transaction, task: Facts, able: Sequence[Server], ahead: int
+) -> float | None:
+    """Until its turn; None if too little is measured to say it."""
+    running = await repository.running(tx, [agent.id for agent in able if agent.in_use])
+    queues = dict.fromkeys([task.queue, *(other.queue for other in running)])
+    took = await repository.took(tx, list(queues))
+    return turns.estimate(able, running, took, queue=task.queue, ahead=ahead)
 
 
 def _takes(agent: Server) -> bool:
@@ -106,14 +117,6 @@ def _limit(rule: Limit, room: Room, *, is_own: bool) -> Why:
     known |= {"rate": rule.rate, "per_seconds": rule.per_seconds, "seconds": round(room.seconds, 1)}
     said = f"{whose}, {rule.rate:g} in {seconds_words(rule.per_seconds or 1)}, is used up; "
     return Why("rate_limited", f"{said}the next starts in {seconds_words(room.seconds)}.", known)
-
-
-def _estimate(agents: Sequence[Server], position: int, slots: int) -> float | None:
-    """Seconds until a slot is free for whoever has this place; None if nothing is measured."""
-    ended = sum(agent.ended for agent in agents)
-    if not ended or not slots:
-        return None
-    return position * sum(agent.busy_seconds for agent in agents) / ended / slots
 
 
 def _agents(agents: Sequence[Server]) -> str:
