@@ -1,9 +1,13 @@
-"""JSON that somebody gives on the command line, in a file or on standard input."""
+"""What somebody gives on the command line: ids, and JSON, also in a file or on standard input."""
 
 import json
 import sys
+import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
+
+import typer
 
 from orchestra_cli.errors import UsageError
 
@@ -28,6 +32,25 @@ def read_object(given: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise UsageError("A JSON object is wanted here: {…}.")
     return cast("dict[str, Any]", value)
+
+
+def an_id(of: str) -> Callable[[str], str]:
+    """What reads an argument or an option: the id of such a thing, else the usage is wrong."""
+
+    def read(given: str) -> str:
+        if not is_id(given):
+            raise typer.BadParameter(f"{given} is not {of} id.")
+        return given
+
+    return read
+
+
+def is_id(text: str) -> bool:
+    try:
+        uuid.UUID(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _decoded(text: str) -> Any:

@@ -44,6 +44,8 @@ class _AgentStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AgentStat
     """not connected"""
     AGENT_STATUS_QUARANTINED: _AgentStatus.ValueType  # 6
     """connected, gets nothing until it has shown that it works again"""
+    AGENT_STATUS_NEVER_CONNECTED: _AgentStatus.ValueType  # 7
+    """has a key or was registered, and has not come yet"""
 
 class AgentStatus(_AgentStatus, metaclass=_AgentStatusEnumTypeWrapper): ...
 
@@ -60,6 +62,8 @@ AGENT_STATUS_OFFLINE: AgentStatus.ValueType  # 5
 """not connected"""
 AGENT_STATUS_QUARANTINED: AgentStatus.ValueType  # 6
 """connected, gets nothing until it has shown that it works again"""
+AGENT_STATUS_NEVER_CONNECTED: AgentStatus.ValueType  # 7
+"""has a key or was registered, and has not come yet"""
 Global___AgentStatus: _TypeAlias = AgentStatus  # noqa: Y015
 
 class _TaskPriority:

@@ -177,7 +177,8 @@ async def test_a_control_plane_answers_probes_and_shows_how_long_tasks_waited(
     async with Guard() as guard, httpx.AsyncClient(base_url=base, timeout=10) as client:
         url = f"http://{settings.control_plane_listen}"
         serving = guard.spawn("typist", typist.serve(url=url, key=instance.key))
-        assert (await client.get("/health")).json() == {"status": "ok"}
+        said = (await client.get("/health")).json()
+        assert (said["status"], said["agents"]) in (("ok", 0), ("ok", 1))
         ready = await client.get("/ready")
         assert (ready.status_code, ready.json()["ready"]) == (200, True)
         await submitter.submit(instance.actor, NewTask(input=["a"], capability="type"))
@@ -187,6 +188,12 @@ async def test_a_control_plane_answers_probes_and_shows_how_long_tasks_waited(
             return "ai_orchestra_dispatch_seconds_count 1.0" in text
 
         await until(has_counted)
+        text = (await client.get("/metrics")).text
+        plane = said["control_plane"]
+        assert f'ai_orchestra_control_plane_agents{{control_plane="{plane}"}} 1.0' in text
+        async with instance.database.transaction() as tx:
+            at = await tx.fetch_value("SELECT control_plane_id FROM agents")
+        assert at == plane, "agents are shown with the same id"
         typist.stop()
         await asyncio.wait_for(serving, 10)
     await submitter.close()

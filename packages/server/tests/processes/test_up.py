@@ -115,6 +115,21 @@ def test_status_shows_every_program(running: Instance) -> None:
     assert "gateway" in running.run("status").stdout
 
 
+def test_status_names_the_control_plane_as_agents_name_it(running: Instance) -> None:
+    key = (running.data_dir / "keys/local.key").read_text().strip()
+    headers = {"authorization": f"Bearer {key}"}
+
+    def at() -> set[str]:
+        items = httpx.get(f"{running.url}/api/agents", headers=headers).json()["items"]
+        return {agent["control_plane"] for agent in items if agent["status"] != "offline"}
+
+    assert wait_until(lambda: len(at() - {None}) == 1, seconds=30), "the assistant has come"
+    processes = json.loads(running.run("status", "--json").stdout)["processes"]
+    (plane,) = [row for row in processes if row["name"] == "control-plane"]
+    assert ({plane["control_plane"]}, plane["agents"]) == (at(), 1)
+    assert plane["control_plane"] in running.run("status").stdout
+
+
 def test_a_second_up_on_the_same_directory_is_refused(running: Instance) -> None:
     ports = ("--http-port", str(free_port()), "--https-port", str(free_port()))
     result = running.run("up", *ports)

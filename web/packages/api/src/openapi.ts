@@ -82,7 +82,7 @@ export interface paths {
         post?: never;
         /**
          * ForgetAgent
-         * @description Forgets an agent that is offline and revokes its keys.
+         * @description Forgets an agent that is not connected and revokes its keys.
          */
         delete: operations["forget_agent"];
         options?: never;
@@ -1710,6 +1710,7 @@ export interface components {
             name: string;
             /** Format: uuid */
             owner_id: string;
+            owner_name?: string | null;
             performance: components["schemas"]["Performance"];
             quarantine?: components["schemas"]["Quarantine"] | null;
             reason: string;
@@ -1726,7 +1727,7 @@ export interface components {
          * AgentStatus
          * @enum {string}
          */
-        AgentStatus: "online" | "busy" | "draining" | "quarantined" | "unhealthy" | "offline";
+        AgentStatus: "online" | "busy" | "draining" | "quarantined" | "unhealthy" | "offline" | "never_connected";
         /** AnswerRequest */
         AnswerRequest: {
             answer?: string | null;

@@ -80,7 +80,7 @@ export interface AuditEntry {
   request_id: string;
 }
 
-export type AgentStatus = "online" | "busy" | "draining" | "quarantined" | "unhealthy" | "offline";
+export type AgentStatus = "online" | "busy" | "draining" | "quarantined" | "unhealthy" | "offline" | "never_connected";
 
 export interface AgentResources {
   cpu_usage: number;

@@ -1,12 +1,13 @@
 """`orchestra agents`: who is connected, who gets work, and letting new ones in."""
 
-import uuid
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
 from orchestra_cli import ids, output
 from orchestra_cli.errors import CliError, MissingError, NotAllowedError, UsageError
+from orchestra_cli.inputs import is_id
 from orchestra_cli.session import Session, application, command, confirm
 
 app = application("See the agents and let new ones in.")
@@ -14,6 +15,7 @@ app = application("See the agents and let new ones in.")
 COLUMNS = {
     "id": "ID",
     "name": "NAME",
+    "owner_name": "OWNER",
     "status": "STATUS",
     "slots_in_use": "BUSY",
     "slots": "SLOTS",
@@ -27,10 +29,20 @@ WAIT_SECONDS = 600.0
 AgentName = Annotated[str, typer.Argument(metavar="AGENT", help="The agent's id or name.")]
 
 
+class Status(StrEnum):
+    ONLINE = "online"
+    BUSY = "busy"
+    DRAINING = "draining"
+    QUARANTINED = "quarantined"
+    UNHEALTHY = "unhealthy"
+    OFFLINE = "offline"
+    NEVER_CONNECTED = "never_connected"
+
+
 @command(app, "list")
 def list_agents(
     session: Session,
-    status: Annotated[str | None, typer.Option(help="online, busy, draining, …")] = None,
+    status: Annotated[Status | None, typer.Option(help="Only agents that are so.")] = None,
     capability: Annotated[str | None, typer.Option(help="Only agents that can do this.")] = None,
     version: Annotated[str | None, typer.Option(help="Only agents of this version.")] = None,
     label: Annotated[list[str] | None, typer.Option(help="name=value; may be repeated.")] = None,
@@ -119,7 +131,7 @@ def forget(
     agent: AgentName,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Forget an agent that is offline; it has to enrol again."""
+    """Forget an agent that is not connected, with its key; it has to enrol again."""
     found = _find(session, agent)
     confirm(f"Forget the agent {found['name']} ({found['id']})?", yes=yes)
     session.api.request("DELETE", f"/api/agents/{found['id']}")
@@ -143,7 +155,7 @@ def enrol_token(
 
 def _find(session: Session, text: str) -> dict[str, Any]:
     """The agent with this id or name."""
-    if _is_id(text):
+    if is_id(text):
         return session.api.request("GET", f"/api/agents/{text}")
     found = list(session.api.pages("/api/agents", {"name": text}, 2))
     if not found:
@@ -211,11 +223,3 @@ def _report(session: Session, agents: list[dict[str, Any]]) -> None:
     session.show_list(
         agents, {"id": "ID", "name": "NAME", "status": "STATUS", "slots_in_use": "BUSY"}
     )
-
-
-def _is_id(text: str) -> bool:
-    try:
-        uuid.UUID(text)
-    except ValueError:
-        return False
-    return True

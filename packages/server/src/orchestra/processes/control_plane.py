@@ -1,6 +1,7 @@
 """`control-plane`: the gRPC door. It owns the streams of its agents, and gives them their tasks."""
 
 import asyncio
+import contextlib
 import gc
 import uuid
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from orchestra_protocol.agent_pb2_grpc import (
     ModernAgentServiceServicer,
     add_ModernAgentServiceServicer_to_server,
 )
+from prometheus_client import Gauge
 
 from orchestra.features import agents, tasks
 from orchestra.features.agents import Presence, Registry
@@ -45,6 +47,11 @@ POLICIES = {
     HEALTH + "Watch": PUBLIC,
     HEALTH + "List": PUBLIC,
 }
+CONNECTED = Gauge(
+    "ai_orchestra_control_plane_agents",
+    "Agents that are connected to this control plane, by its id",
+    ("control_plane",),
+)
 FLUSH_SECONDS = 3.0
 CUT_SECONDS = 1.0
 # Objects that have come and not gone; Python's own 700 are a tenth of a busy control plane's time.
@@ -81,6 +88,10 @@ class ControlPlane:
     server: grpc.aio.Server
     guard: Guard = field(default_factory=Guard)
 
+    def about(self) -> dict[str, Any]:
+        """By which id agents name it, and how many it has."""
+        return {"control_plane": self.plane.id, "agents": len(self.plane.registry)}
+
     async def start(self) -> str:
         """Begins to serve; returns the address, with the port that was free if it was 0."""
         bus = self.plane.bus
@@ -93,6 +104,7 @@ class ControlPlane:
         await self.agents.start()
         self.guard.spawn("presence", self.presence.run())
         self.guard.spawn("system-metrics", self.metrics.run())
+        CONNECTED.labels(self.plane.id).set_function(lambda: len(self.plane.registry))
         address = _listen(self.server, self.settings.control_plane_listen)
         await self.server.start()
         await self.health.set("", health_pb2.HealthCheckResponse.SERVING)
@@ -116,6 +128,8 @@ class ControlPlane:
         await self.agents.close()
         await self.submitter.close()
         await self.outbox.close()
+        with contextlib.suppress(KeyError):  # one that has not started
+            CONNECTED.remove(self.plane.id)
 
 
 def compose(settings: Settings, database: Database, bus: Bus) -> ControlPlane:
@@ -188,7 +202,8 @@ async def _main(settings: Settings) -> int:
     except OrchestraError as error:
         log.critical("the control plane cannot start", error=error.message)
         return 1
-    control_plane, state = compose(settings, database, bus), health.Health(database, bus)
+    control_plane = compose(settings, database, bus)
+    state = health.Health(database, bus, about=control_plane.about)
     _spare_the_collector()
 
     async def stop() -> None:

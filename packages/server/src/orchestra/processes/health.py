@@ -48,13 +48,20 @@ class Readiness(NamedTuple):
 class Health:
     """Asks every part that this process needs. `is_draining` takes it out of the gateway.
 
-    `others` are asked too, but a process without them stays in the gateway.
+    `others` are asked too, but a process without them stays in the gateway. `about` is what
+    `/health` says of the process besides.
     """
 
     def __init__(
-        self, database: Database, bus: Bus, others: Mapping[str, Check] | None = None
+        self,
+        database: Database,
+        bus: Bus,
+        others: Mapping[str, Check] | None = None,
+        *,
+        about: Callable[[], Mapping[str, Any]] = dict,
     ) -> None:
         self.is_draining = False
+        self.about = about
         self._others = others or {}
         self._checks: dict[str, Check] = {
             "postgresql": database.ping,
@@ -114,7 +121,7 @@ async def _probe(state: Health, path: str) -> tuple[int, bytes, bytes]:
     if path == "/metrics":
         return 200, telemetry.METRICS_CONTENT_TYPE.encode(), telemetry.render_metrics()
     if path == "/health":
-        return 200, JSON, json.dumps({"status": OK}).encode()
+        return 200, JSON, json.dumps({"status": OK, **state.about()}).encode()
     if path != "/ready":
         return 404, JSON, b"{}"
     answer = await state.readiness()

@@ -85,7 +85,7 @@ async def test_the_answer_to_a_decision_says_what_was_decided(
     async with wire(await world.plane()) as agent:
         decisions = (("drain", "draining"), ("quarantine", "quarantined"))
         answer = await decide(http, agent, "drain", reason="later")
-        assert (answer.json()["status"], answer.json()["reason"]) == ("offline", "")
+        assert (answer.json()["status"], answer.json()["reason"]) == ("never_connected", "")
         await decide(http, agent, "resume")
         await agent.connect()
         await has_status(world, http, agent, "online")

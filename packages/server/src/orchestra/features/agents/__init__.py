@@ -30,12 +30,20 @@ from orchestra.features.agents.service.registration import (
     visible,
 )
 from orchestra.features.agents.service.registry import Registry
-from orchestra.features.agents.types import Agent, AgentId, AgentStatus, Probe, Resources
+from orchestra.features.agents.types import (
+    AWAY,
+    Agent,
+    AgentId,
+    AgentStatus,
+    Probe,
+    Resources,
+)
 
 find_agents, agent_names, note_connected, get_agent = find, names, connected, get
 get_agents = get_many
 
 __all__ = [
+    "AWAY",
     "FAULTS",
     "Agent",
     "AgentFilter",

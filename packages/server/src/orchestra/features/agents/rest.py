@@ -22,7 +22,7 @@ from orchestra.features.agents.schemas import (
 from orchestra.features.agents.service import enrolment, registration, standing
 from orchestra.features.agents.types import Agent, AgentStatus
 from orchestra.foundation.auth import PUBLIC, Actor, Permission, require
-from orchestra.foundation.database import Database
+from orchestra.foundation.database import Database, Transaction
 from orchestra.foundation.errors import FieldError, InvalidInput
 from orchestra.foundation.messaging import Bus
 from orchestra.foundation.settings import Settings
@@ -70,7 +70,7 @@ async def list_agents(
     )
     async with database.transaction() as tx:
         found = await registration.find(tx, wanted)
-    items = found[: wanted.limit]
+        items = await registration.with_owners(tx, actor, found[: wanted.limit])
     more = encode_cursor(items[-1].name, str(items[-1].id)) if len(found) > len(items) else None
     return Page(items=items, next_cursor=more)
 
@@ -79,7 +79,7 @@ async def list_agents(
 async def get_agent(actor: ActorArg, database: DatabaseArg, agent_id: FromPath[uuid.UUID]) -> Agent:
     """One agent."""
     async with database.transaction() as tx:
-        return await registration.visible(tx, actor, agent_id)
+        return await _named(tx, actor, await registration.visible(tx, actor, agent_id))
 
 
 @delete(
@@ -88,7 +88,7 @@ async def get_agent(actor: ActorArg, database: DatabaseArg, agent_id: FromPath[u
 async def forget_agent(
     actor: ActorArg, database: DatabaseArg, bus: BusArg, agent_id: FromPath[uuid.UUID]
 ) -> None:
-    """Forgets an agent that is offline and revokes its keys."""
+    """Forgets an agent that is not connected and revokes its keys."""
     async with database.transaction() as tx:
         await registration.forget(tx, bus, actor, agent_id)
 
@@ -103,7 +103,8 @@ async def drain_agent(
 ) -> Agent:
     """The agent gets nothing new and finishes what it has, until it is resumed."""
     async with database.transaction() as tx:
-        return await standing.drain(tx, bus, actor, agent_id, reason=data.reason)
+        agent = await standing.drain(tx, bus, actor, agent_id, reason=data.reason)
+        return await _named(tx, actor, agent)
 
 
 @post("/api/agents/{agent_id:uuid}/resume", opt=DECIDE, status_code=200, tags=["agents"])
@@ -112,7 +113,8 @@ async def resume_agent(
 ) -> Agent:
     """Ends a drain."""
     async with database.transaction() as tx:
-        return await standing.resume(tx, bus, actor, agent_id)
+        agent = await standing.resume(tx, bus, actor, agent_id)
+        return await _named(tx, actor, agent)
 
 
 @post("/api/agents/{agent_id:uuid}/quarantine", opt=DECIDE, status_code=200, tags=["agents"])
@@ -125,9 +127,10 @@ async def quarantine_agent(
 ) -> Agent:
     """The agent gets nothing; after the seconds, if given, one task at a time on trial."""
     async with database.transaction() as tx:
-        return await standing.quarantine(
+        agent = await standing.quarantine(
             tx, bus, actor, agent_id, reason=data.reason, seconds=data.seconds
         )
+        return await _named(tx, actor, agent)
 
 
 @post("/api/agents/{agent_id:uuid}/release", opt=DECIDE, status_code=200, tags=["agents"])
@@ -136,7 +139,8 @@ async def release_agent(
 ) -> Agent:
     """Ends a quarantine at once and forgets the failures that led to it."""
     async with database.transaction() as tx:
-        return await standing.release(tx, bus, actor, agent_id)
+        agent = await standing.release(tx, bus, actor, agent_id)
+        return await _named(tx, actor, agent)
 
 
 @post("/api/agents/{agent_id:uuid}/share", opt=DECIDE, status_code=200, tags=["agents"])
@@ -145,7 +149,8 @@ async def share_agent(
 ) -> Agent:
     """The agent works for everybody from now on; only an administrator may decide that."""
     async with database.transaction() as tx:
-        return await standing.share(tx, bus, actor, agent_id)
+        agent = await standing.share(tx, bus, actor, agent_id)
+        return await _named(tx, actor, agent)
 
 
 @post("/api/agents/{agent_id:uuid}/unshare", opt=DECIDE, status_code=200, tags=["agents"])
@@ -154,7 +159,8 @@ async def unshare_agent(
 ) -> Agent:
     """The agent gets only its owner's tasks from now on."""
     async with database.transaction() as tx:
-        return await standing.unshare(tx, bus, actor, agent_id)
+        agent = await standing.unshare(tx, bus, actor, agent_id)
+        return await _named(tx, actor, agent)
 
 
 @post("/api/agents/enrolments", opt=policy(require(Permission.AGENTS_CONNECT)), tags=["agents"])
@@ -184,10 +190,17 @@ async def enrol(
 ) -> EnrolledView:
     """Exchanges a token for the agent's own key; who uses a former one has to show the new one."""
     async with database.transaction() as tx:
-        key = await enrolment.enrol(tx, bus, data.token, data.name, ip=client_ip(request))
+        key = await enrolment.enrol(
+            tx, bus, settings, token=data.token, name=data.name, ip=client_ip(request)
+        )
     return EnrolledView(
         agent_key=key, grpc_url=settings.base_url, model_base_url=f"{settings.base_url}/v1"
     )
+
+
+async def _named(tx: Transaction, actor: Actor, agent: Agent) -> Agent:
+    (shown,) = await registration.with_owners(tx, actor, [agent])
+    return shown
 
 
 def _label(text: str) -> tuple[str, str]:

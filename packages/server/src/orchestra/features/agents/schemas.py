@@ -27,6 +27,7 @@ STATUS_TO_WIRE: dict[AgentStatus, pb.AgentStatus.ValueType] = {
     AgentStatus.DRAINING: pb.AGENT_STATUS_DRAINING,
     AgentStatus.UNHEALTHY: pb.AGENT_STATUS_UNHEALTHY,
     AgentStatus.OFFLINE: pb.AGENT_STATUS_OFFLINE,
+    AgentStatus.NEVER_CONNECTED: pb.AGENT_STATUS_NEVER_CONNECTED,
     AgentStatus.QUARANTINED: pb.AGENT_STATUS_QUARANTINED,
 }
 STATUS_FROM_WIRE = {wire: status for status, wire in STATUS_TO_WIRE.items()}

@@ -17,9 +17,10 @@ class AgentStatus(StrEnum):
     QUARANTINED = "quarantined"  # has failed too often: gets nothing, and then one task at a time
     UNHEALTHY = "unhealthy"  # connected, but its heartbeat or its stream is late
     OFFLINE = "offline"  # not connected
+    NEVER_CONNECTED = "never_connected"  # is let in, and has not come yet
 
 
-CONNECTED = frozenset(AgentStatus) - {AgentStatus.OFFLINE}
+AWAY = frozenset({AgentStatus.OFFLINE, AgentStatus.NEVER_CONNECTED})
 
 
 class Capability(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,6 +120,8 @@ class Agent(msgspec.Struct, frozen=True, kw_only=True):
     id: AgentId
     name: str
     owner_id: uuid.UUID
+    # Told by REST to its owner and to administrators.
+    owner_name: str | None = None
     shared: bool
     capabilities: list[str]
     capability_details: list[Capability]

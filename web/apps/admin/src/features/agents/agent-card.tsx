@@ -85,7 +85,7 @@ function Actions({ agent }: { agent: Agent }) {
       <Link to="/tasks" search={{ agent_id: agent.id }} className={buttonClass("outline", "sm")}>
         <Trans>Its tasks</Trans>
       </Link>
-      {agent.status === "offline" ? (
+      {agent.status === "offline" || agent.status === "never_connected" ? (
         <Button
           variant="ghost"
           size="sm"

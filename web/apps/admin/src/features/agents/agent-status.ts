@@ -10,4 +10,5 @@ export const AGENT_STATUS: Record<AgentStatus, { tone: Tone; text: MessageDescri
   quarantined: { tone: "error", text: msg`Quarantined` },
   unhealthy: { tone: "error", text: msg`Unhealthy` },
   offline: { tone: "neutral", text: msg`Offline` },
+  never_connected: { tone: "neutral", text: msg`Never connected` },
 };

@@ -8,7 +8,7 @@ import { AGENT_STATUS } from "../agents/agent-status.ts";
 import { useAgents } from "@ai-orchestra/api/use-agents";
 
 /** Those that need a look come first; the rest is a link away. */
-const ORDER = ["quarantined", "unhealthy", "offline", "draining", "busy", "online"];
+const ORDER = ["quarantined", "unhealthy", "offline", "never_connected", "draining", "busy", "online"];
 const SHOWN = 6;
 
 export function AgentsCard() {

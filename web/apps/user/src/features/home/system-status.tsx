@@ -16,6 +16,7 @@ const STATUS = {
   quarantined: { tone: "error", text: msg`Quarantined` },
   unhealthy: { tone: "error", text: msg`Unhealthy` },
   offline: { tone: "neutral", text: msg`Offline` },
+  never_connected: { tone: "neutral", text: msg`Never connected` },
 } as const satisfies Record<AgentStatus, { tone: Tone; text: unknown }>;
 
 /** More would make the card longer than the list beside it. */

@@ -23,11 +23,15 @@ from orchestra.features.agents.types import (
 from orchestra.foundation.database import Database, Row, Transaction, without_nul
 
 MAX_INSTANCE = 100
-_COLUMNS = """
-    id, name, owner_id, shared, capabilities, capability_details, status, reason, version, slots,
-    slots_in_use, labels, resources, restorable, tasks_completed, tasks_failed, busy_seconds,
-    round_trip_seconds, connected_at, last_heartbeat_at, control_plane_id, drained_at, drained_by,
-    drain_reason, quarantined_at, quarantine_until, quarantined_by, quarantine_reason,
+# Its row says `offline`, which is all that who gives it work has to know.
+_STATUS = f"""
+    CASE WHEN status = 'offline' AND connected_at IS NULL
+        THEN '{AgentStatus.NEVER_CONNECTED}' ELSE status END"""
+_COLUMNS = f"""
+    id, name, owner_id, shared, capabilities, capability_details, {_STATUS} AS status, reason,
+    version, slots, slots_in_use, labels, resources, restorable, tasks_completed, tasks_failed,
+    busy_seconds, round_trip_seconds, connected_at, last_heartbeat_at, control_plane_id,
+    drained_at, drained_by, drain_reason, quarantined_at, quarantine_until, quarantined_by, quarantine_reason,
     quarantine_round, health"""
 _UPSERT = f"""
 INSERT INTO agents (id, name, owner_id, shared, capabilities, capability_details, labels, version,
@@ -51,7 +55,7 @@ _GET_MANY = f"SELECT {_COLUMNS} FROM agents WHERE id = ANY($1::uuid[])"
 _FIND = f"""
 SELECT {_COLUMNS} FROM agents
 WHERE ($1::uuid IS NULL OR owner_id = $1 OR shared)
-    AND ($2::text[] IS NULL OR status = ANY($2))
+    AND ($2::text[] IS NULL OR {_STATUS} = ANY($2))
     AND ($3::text[] IS NULL OR capabilities && $3)
     AND ($4::text IS NULL OR (name, id) > ($4, $5::uuid))
     AND ($7::text IS NULL OR version = $7) AND ($8::jsonb IS NULL OR labels @> $8)
@@ -97,9 +101,29 @@ async def upsert(
     return _to_agent(rows[0])
 
 
-async def count_of(database: Database, owner_id: uuid.UUID, name: str) -> tuple[int, bool]:
+async def insert_expected(
+    tx: Transaction, new_id: uuid.UUID, owner_id: uuid.UUID, *, name: str, reason: str
+) -> None:
+    """Writes down an agent that has not come yet. One that has been here stays as it is."""
+    await tx.execute(
+        """
+        INSERT INTO agents (id, owner_id, name, shared, slots, reason, created_at, updated_at)
+        VALUES ($1, $2, $3, false, 0, $4, now(), now())
+        ON CONFLICT (owner_id, name) DO UPDATE SET reason = excluded.reason, updated_at = now()
+        WHERE agents.connected_at IS NULL
+        """,
+        new_id,
+        owner_id,
+        name,
+        reason,
+    )
+
+
+async def count_of(
+    source: Database | Transaction, owner_id: uuid.UUID, name: str
+) -> tuple[int, bool]:
     """How many agents an owner has, and whether one of them has this name."""
-    (row,) = await database.fetch(
+    (row,) = await source.fetch(
         """
         SELECT count(*) AS count, coalesce(bool_or(name = $2), false) AS is_known
         FROM agents WHERE owner_id = $1
@@ -269,7 +293,7 @@ async def seen(tx: Transaction, control_plane_id: str) -> None:
 
 
 async def count_by_status(tx: Transaction) -> dict[AgentStatus, int]:
-    rows = await tx.fetch("SELECT status, count(*) AS count FROM agents GROUP BY status")
+    rows = await tx.fetch(f"SELECT {_STATUS} AS status, count(*) AS count FROM agents GROUP BY 1")
     return {AgentStatus(row["status"]): row["count"] for row in rows}
 
 

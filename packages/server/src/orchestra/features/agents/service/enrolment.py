@@ -2,12 +2,14 @@
 
 import hashlib
 import ssl
+import uuid
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 from orchestra.features import audit
 from orchestra.features.agents import repository
 from orchestra.features.agents.errors import InvalidEnrolment
+from orchestra.features.agents.service import room
 from orchestra.features.agents.service.registration import MAX_NAME, is_shown
 from orchestra.features.identity import (
     AGENT_KEY_PREFIX,
@@ -15,8 +17,9 @@ from orchestra.features.identity import (
     mint_key,
     parse_key,
     revocation,
+    user_names,
 )
-from orchestra.foundation import ids
+from orchestra.foundation import clock, ids
 from orchestra.foundation.auth import ROLE_PERMISSIONS, Actor, ActorKind, Permission, Role
 from orchestra.foundation.database import Database, Transaction
 from orchestra.foundation.errors import FieldError, Forbidden, InvalidInput, Unauthenticated
@@ -57,8 +60,10 @@ def with_pin(token: str, settings: Settings) -> str:
     return f"{token}.sha256-{hashlib.sha256(der).hexdigest()}"
 
 
-async def enrol(tx: Transaction, bus: Bus, token: str, name: str, *, ip: str) -> str:
-    """Exchanges a token for the key of the agent `name`; raises InvalidEnrolment.
+async def enrol(
+    tx: Transaction, bus: Bus, settings: Settings, *, token: str, name: str, ip: str
+) -> str:
+    """Exchanges a token for the key of the agent `name`; raises InvalidEnrolment or TooManyAgents.
 
     Keys that the agent had before stop working, and the streams that were opened with them end.
     """
@@ -69,6 +74,7 @@ async def enrol(tx: Transaction, bus: Bus, token: str, name: str, *, ip: str) ->
     owner_id, wanted = used
     if wanted is not None and wanted != name:
         raise InvalidEnrolment(f"This token is for the agent {wanted!r}.")
+    await _expect(tx, owner_id, name, most=settings.max_agents_per_owner)
     minted = mint_key(AGENT_KEY_PREFIX)
     await repository.insert_key(
         tx, minted.id, owner_id=owner_id, name=name, secret_hash=minted.secret_hash
@@ -85,6 +91,14 @@ async def enrol(tx: Transaction, bus: Bus, token: str, name: str, *, ip: str) ->
     await audit.record(tx, actor, "agent.enrolled", target_kind="agent", target_id=name)
     tx.after_commit(lambda: bus.announce(REVOKED, revocation(owner_id, agent=name)))
     return minted.text
+
+
+async def _expect(tx: Transaction, owner_id: uuid.UUID, name: str, *, most: int) -> None:
+    """Who has a key is listed, also before it comes."""
+    await room.free(tx, owner_id, name, most=most)
+    owner = (await user_names(tx, [owner_id])).get(owner_id, "its owner")
+    reason = f"enrolled by {owner} at {clock.now():%Y-%m-%d %H:%M:%S} UTC, has not connected yet"
+    await repository.insert_expected(tx, ids.new_id(), owner_id, name=name, reason=reason)
 
 
 def key_check(database: Database) -> Callable[[str], Awaitable[Actor]]:

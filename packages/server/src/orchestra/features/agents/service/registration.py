@@ -2,6 +2,7 @@
 
 import re
 import uuid
+from collections.abc import Sequence
 
 import msgspec
 
@@ -11,7 +12,7 @@ from orchestra.features.agents.errors import AgentConnected, AgentNotFound, KeyO
 from orchestra.features.agents.repository import AgentFilter
 from orchestra.features.agents.service.room import Room
 from orchestra.features.agents.types import Agent, Registration
-from orchestra.features.identity import REVOKED, revocation
+from orchestra.features.identity import REVOKED, revocation, user_names
 from orchestra.foundation import ids
 from orchestra.foundation.auth import Actor, ActorKind, Permission
 from orchestra.foundation.database import Database, Transaction
@@ -66,6 +67,9 @@ async def addressed(tx: Transaction, actor: Actor, agent_id: uuid.UUID, capabili
         return capability
     if not capability and len(agent.capabilities) == 1:
         return agent.capabilities[0]
+    if not agent.capabilities:
+        said = f"{agent.name} has never connected, so nobody knows what it can do"
+        raise InvalidInput(f"agent_id: {said}.", fields=[FieldError("agent_id", said)])
     said = f"{agent.name} can do {', '.join(agent.capabilities[:MAX_NAMED])}; name one of them"
     raise InvalidInput(f"capability: {said}.", fields=[FieldError("capability", said)])
 
@@ -95,7 +99,7 @@ async def managed(tx: Transaction, actor: Actor, agent_id: uuid.UUID) -> Agent:
 
 
 async def forget(tx: Transaction, bus: Bus, actor: Actor, agent_id: uuid.UUID) -> None:
-    """Forgets an agent that is offline, and revokes its keys; raises AgentConnected otherwise.
+    """Forgets an agent that is not connected, and revokes its keys; else raises AgentConnected.
 
     One that is taken for offline may have a stream all the same: that ends with its key.
     """
@@ -126,6 +130,14 @@ def may_see(actor: Actor, agent: Agent) -> bool:
 def viewer_of(actor: Actor) -> uuid.UUID | None:
     """Whose eyes a list is for; None sees all."""
     return None if actor.is_admin else actor.owner
+
+
+async def with_owners(tx: Transaction, actor: Actor, agents: Sequence[Agent]) -> list[Agent]:
+    """The agents with their owners' names, as far as the actor may know them."""
+    known = {agent.owner_id for agent in agents if actor.is_admin or agent.owner_id == actor.owner}
+    names = await user_names(tx, list(known)) if known else {}
+    replace = msgspec.structs.replace
+    return [replace(agent, owner_name=names.get(agent.owner_id)) for agent in agents]
 
 
 async def find(tx: Transaction, wanted: AgentFilter) -> list[Agent]:

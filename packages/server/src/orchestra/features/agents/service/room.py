@@ -8,7 +8,7 @@ import uuid
 
 from orchestra.features.agents import repository
 from orchestra.features.agents.errors import TooManyAgents
-from orchestra.foundation.database import Database
+from orchestra.foundation.database import Database, Transaction
 from orchestra.foundation.settings import Settings
 
 # One of so many parts of what is free.
@@ -32,8 +32,12 @@ class Room:
         self._free[owner_id] = free - 1
 
     async def _count(self, owner_id: uuid.UUID, name: str) -> int:
-        count, is_known = await repository.count_of(self._database, owner_id, name)
-        free = self._most - count
-        if free <= 0 and not is_known:
-            raise TooManyAgents(f"{self._most} agents may be one person's; forget some first.")
-        return max(1, free // PARTS)
+        return max(1, await free(self._database, owner_id, name, most=self._most) // PARTS)
+
+
+async def free(source: Database | Transaction, owner_id: uuid.UUID, name: str, *, most: int) -> int:
+    """How many more agents may be this owner's; raises TooManyAgents if this is one too many."""
+    count, is_known = await repository.count_of(source, owner_id, name)
+    if count >= most and not is_known:
+        raise TooManyAgents(f"{most} agents may be one person's; forget some first.")
+    return most - count

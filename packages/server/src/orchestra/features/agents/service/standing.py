@@ -11,7 +11,7 @@ import msgspec
 from orchestra.features import audit
 from orchestra.features.agents import events, repository
 from orchestra.features.agents.service.registration import managed, visible
-from orchestra.features.agents.types import Agent, AgentStatus
+from orchestra.features.agents.types import AWAY, Agent, AgentStatus
 from orchestra.foundation import clock
 from orchestra.foundation.auth import Actor, Permission
 from orchestra.foundation.database import Transaction
@@ -101,7 +101,7 @@ async def _decided(
 
 def _shown(agent: Agent) -> tuple[AgentStatus, str]:
     """What its control plane will write in a moment, when it has heard of it."""
-    if agent.status in (AgentStatus.OFFLINE, AgentStatus.UNHEALTHY):
+    if agent.status in AWAY or agent.status is AgentStatus.UNHEALTHY:
         return agent.status, agent.reason
     if agent.quarantine is not None:
         return AgentStatus.QUARANTINED, agent.quarantine.sentence(clock.now())

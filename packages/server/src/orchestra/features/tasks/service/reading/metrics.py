@@ -76,7 +76,7 @@ class SystemMetrics:
             by_status = await agents.count_by_status(tx)
         total = sum(by_status.values())
         measured = {
-            "agents_online": total - by_status.get(AgentStatus.OFFLINE, 0),
+            "agents_online": total - sum(by_status.get(status, 0) for status in agents.AWAY),
             "agents_total": total,
             "tasks_queued": counts.queued,
             "tasks_running": counts.running,

@@ -11,7 +11,7 @@ import nats.errors
 import structlog
 from nats.aio.msg import Msg
 
-from orchestra.features.agents import Agent, AgentStatus, NameTaken, Registry
+from orchestra.features.agents import AWAY, Agent, NameTaken, Registry
 from orchestra.foundation import clock
 from orchestra.foundation.messaging import Bus
 
@@ -41,7 +41,7 @@ class Elsewhere:
     async def check_free(self, record: Agent, *, instance_id: str) -> None:
         """Raises NameTaken if another process has the agent's name at another control plane."""
         elsewhere = record.control_plane
-        if record.status is AgentStatus.OFFLINE or elsewhere is None:
+        if record.status in AWAY or elsewhere is None:
             return
         if elsewhere == self._control_plane_id or self._is_silent(elsewhere):
             return
