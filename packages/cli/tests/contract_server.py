@@ -8,6 +8,9 @@ from typing import Any
 
 KEY = "ok_test.secret"
 
+# Ids of tasks, an approval, a limit and a user.
+T1, T2, T3, T4, A1, L1, U1 = (f"0190a0a0-0000-7000-8000-{number:012d}" for number in range(1, 8))
+
 
 @dataclass(frozen=True, slots=True)
 class Request:

@@ -8,12 +8,12 @@ import sys
 import threading
 from collections.abc import Iterator
 
-from contract_server import Answer, Api, Request, Run, frame
+from contract_server import T1, Answer, Api, Request, Run, frame
 from orchestra_cli import sse
 from orchestra_cli.follow import Text
 
-SUBMITTED = {"id": "t1", "state": "queued"}
-FEED = "/api/tasks/t1/events"
+SUBMITTED = {"id": T1, "state": "queued"}
+FEED = f"/api/tasks/{T1}/events"
 # A shell that starts the tests in the background hands an ignored SIGINT down to them.
 INTERRUPTIBLE = (
     "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
@@ -21,7 +21,7 @@ INTERRUPTIBLE = (
 )
 STARTED = {
     "user_message": {"id": "m1"},
-    "assistant_message": {"id": "m2", "task_id": "t1"},
+    "assistant_message": {"id": "m2", "task_id": T1},
 }
 FINISHED = {"state": "succeeded", "result": {"text": "Paris."}, "error": None, "usage": None}
 
@@ -70,7 +70,7 @@ def test_a_chat_goes_on_in_a_conversation_with_another_model(api: Api, run: Run)
 def test_a_submit_that_is_repeated_carries_the_same_idempotency_key(api: Api, run: Run) -> None:
     api.on("POST", "/api/tasks", Answer(503, {"detail": "away"}), Answer(202, SUBMITTED))
     ran = run("task", "submit", "echo", "--input", '{"text": "hi"}')
-    assert (ran.code, ran.out) == (0, "t1\n")
+    assert (ran.code, ran.out) == (0, f"{T1}\n")
     keys = {item.headers["idempotency-key"] for item in api.sent("POST", "/api/tasks")}
     assert len(keys) == 1
     assert api.sent("POST", "/api/tasks")[0].body["input"] == {"text": "hi"}
@@ -91,7 +91,7 @@ def test_a_followed_task_prints_its_result_and_nothing_else_on_standard_output(
 def test_a_failed_task_fails_the_command_and_says_why(api: Api, run: Run) -> None:
     end = {"state": "failed", "result": None, "error": {"code": "boom", "message": "It broke"}}
     api.on("GET", FEED, Answer(frames=[frame("task.finished", end, "1:1")]))
-    ran = run("task", "follow", "t1")
+    ran = run("task", "follow", T1)
     assert (ran.code, ran.out) == (1, "")
     assert "It broke (boom)" in ran.err
 
@@ -100,12 +100,12 @@ def test_a_snapshot_of_a_finished_task_ends_the_following(api: Api, run: Run) ->
     snapshot = {"state": "succeeded", "epoch": 3, "text": "", "result": 7, "cursor": "3:9"}
     frames = [frame("gap", {"from": "1:0", "to": "3:9"}), frame("task.snapshot", snapshot, "3:9")]
     api.on("GET", FEED, Answer(frames=frames))
-    assert run("task", "follow", "t1").out == "7\n"
+    assert run("task", "follow", T1).out == "7\n"
 
 
 def test_many_tasks_go_in_batches_and_are_counted(api: Api, run: Run) -> None:
     def accept(request: Request) -> Answer:
-        made = [{"id": "t1", "state": "queued"} for _ in request.body["tasks"]]
+        made = [{"id": T1, "state": "queued"} for _ in request.body["tasks"]]
         return Answer(202, {"items": made})
 
     api.on("POST", "/api/tasks/batch", accept)

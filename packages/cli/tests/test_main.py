@@ -172,8 +172,13 @@ def test_a_broken_audit_log_fails_the_command_and_names_the_entry(api: Api, run:
 
 def test_the_audit_log_shows_names(api: Api, run: Run) -> None:
     entry = {"at": "now", "actor": {"name": "ada"}, "action": "key.created", "target": None}
+    entry["details"] = {"name": "ci", "scopes": ["a", "b"], "text": "x" * 300}
     api.on("GET", "/api/audit", Answer(body={"items": [entry], "next_cursor": None}))
-    assert run("audit", "list").out.startswith("now\tada\tkey.created\t-")
+    shown = run("audit", "list").out
+    assert shown.startswith("now\tada\tkey.created\t-")
+    assert '\tname=ci, scopes=["a", "b"], text=xxx' in shown
+    assert shown.endswith("x…\n")
+    assert json.loads(run("audit", "list", "--json").out) == [entry]
 
 
 def test_a_role_is_changed_by_user_name(api: Api, run: Run) -> None:

@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from contract_server import Answer, Api, Run, frame
+from contract_server import A1, T1, T2, T3, T4, Answer, Api, Run, frame
 
 ASKED = {
-    "id": "a1",
-    "task_id": "t1",
+    "id": A1,
+    "task_id": T1,
     "kind": "approve",
     "question": "Pay this?",
     "data": {"amount": 100},
@@ -25,30 +25,30 @@ def node(id: str, parent: str | None, name: str = "", **more: Any) -> dict[str, 
 
 def test_a_tree_is_drawn_below_its_top(api: Api, run: Run) -> None:
     nodes = [
-        node("t1", None, state="waiting"),
-        node("t2", "t1", "a"),
-        node("t3", "t1", "b", detached=True),
-        node("t4", "t2", "c", state="failed", error={"code": "broken", "message": "no"})
+        node(T1, None, state="waiting"),
+        node(T2, T1, "a"),
+        node(T3, T1, "b", detached=True),
+        node(T4, T2, "c", state="failed", error={"code": "broken", "message": "no"})
         | {"finished_at": "2026-01-01T09:00:02.75Z"},
     ]
-    api.on("GET", "/api/tasks/t1/tree", Answer(body={"items": nodes, "next_cursor": None}))
-    assert run("task", "tree", "t1").out.splitlines() == [
-        "work waiting since 09:00:00 UTC  t1",
-        "├─ a: work running since 09:00:00 UTC  t2",
-        "│  └─ c: work failed (broken) in 2.2 s  t4",
-        "└─ b: work running since 09:00:00 UTC, detached  t3",
+    api.on("GET", f"/api/tasks/{T1}/tree", Answer(body={"items": nodes, "next_cursor": None}))
+    assert run("task", "tree", T1).out.splitlines() == [
+        f"work waiting since 09:00:00 UTC  {T1}",
+        f"├─ a: work running since 09:00:00 UTC  {T2}",
+        f"│  └─ c: work failed (broken) in 2.2 s  {T4}",
+        f"└─ b: work running since 09:00:00 UTC, detached  {T3}",
     ]
 
 
 def test_what_agents_write_moves_no_cursor_and_turns_no_text_around(api: Api, run: Run) -> None:
     question = "Delete everything\x1b[2K\x1b[1A\x9b2KRead one file?"
     asked = {**ASKED, "question": question, "data": {"to": "a\u202eb"}}
-    api.on("GET", "/api/approvals/a1", Answer(body=asked))
-    api.on("POST", "/api/approvals/a1/answer", Answer(body={**asked, "state": "approved"}))
+    api.on("GET", f"/api/approvals/{A1}", Answer(body=asked))
+    api.on("POST", f"/api/approvals/{A1}/answer", Answer(body={**asked, "state": "approved"}))
     shown = [
-        run("approvals", "approve", "a1", "--yes"),
-        run("approvals", "get", "a1"),
-        run("approvals", "get", "a1", "--json"),
+        run("approvals", "approve", A1, "--yes"),
+        run("approvals", "get", A1),
+        run("approvals", "get", A1, "--json"),
     ]
     for ran in shown:
         assert not {"\x1b", "\x9b", "\u202e"} & {*ran.out, *ran.err}
@@ -58,53 +58,53 @@ def test_what_agents_write_moves_no_cursor_and_turns_no_text_around(api: Api, ru
 
 def test_steps_and_the_record_of_a_cancel_are_lists(api: Api, run: Run) -> None:
     step = {"name": "pay", "kind": "effect", "settled_at": "now", "output": 1, "error": None}
-    api.on("GET", "/api/tasks/t1/steps", Answer(body={"items": [step], "next_cursor": None}))
-    assert run("task", "steps", "t1").out == "pay\teffect\tnow\t1\t-\n"
+    api.on("GET", f"/api/tasks/{T1}/steps", Answer(body={"items": [step], "next_cursor": None}))
+    assert run("task", "steps", T1).out == "pay\teffect\tnow\t1\t-\n"
     record = {"requested_at": "then", "requested_by": "ann", "reason": "", "is_complete": True}
     record |= {"tasks": 2, "stopping": 0}
     pages = [
-        Answer(body={**record, "items": [{"id": "t1", "how": "fenced"}], "next_cursor": "x"}),
-        Answer(body={**record, "items": [{"id": "t2", "how": "stopping"}], "next_cursor": None}),
+        Answer(body={**record, "items": [{"id": T1, "how": "fenced"}], "next_cursor": "x"}),
+        Answer(body={**record, "items": [{"id": T2, "how": "stopping"}], "next_cursor": None}),
     ]
-    api.on("GET", "/api/tasks/t1/cancellation", *pages)
-    shown = run("task", "cancellation", "t1").out
+    api.on("GET", f"/api/tasks/{T1}/cancellation", *pages)
+    shown = run("task", "cancellation", T1).out
     assert "requested_by  ann" in shown
     assert "fenced" in shown
     assert "stopping" in shown.splitlines()[-1]
 
 
 def test_an_approval_is_bound_to_what_was_shown(api: Api, run: Run) -> None:
-    api.on("GET", "/api/approvals/a1", Answer(body=ASKED))
-    api.on("POST", "/api/approvals/a1/answer", Answer(body={**ASKED, "state": "approved"}))
-    ran = run("approvals", "approve", "a1", "--yes", "--comment", "go")
-    assert (ran.code, ran.out) == (0, "id     a1\nstate  approved\n")
+    api.on("GET", f"/api/approvals/{A1}", Answer(body=ASKED))
+    api.on("POST", f"/api/approvals/{A1}/answer", Answer(body={**ASKED, "state": "approved"}))
+    ran = run("approvals", "approve", A1, "--yes", "--comment", "go")
+    assert (ran.code, ran.out) == (0, f"id     {A1}\nstate  approved\n")
     assert "Pay this?" in ran.err
     assert '"amount": 100' in ran.err
-    (sent,) = api.sent("POST", "/api/approvals/a1/answer")
+    (sent,) = api.sent("POST", f"/api/approvals/{A1}/answer")
     assert sent.body == {"decision": "approve", "comment": "go", "data_hash": ASKED["data_hash"]}
 
 
 def test_a_program_names_the_hash_that_it_has_seen(api: Api, run: Run) -> None:
-    api.on("POST", "/api/approvals/a1/answer", Answer(body={**ASKED, "state": "rejected"}))
-    assert run("approvals", "reject", "a1", "--hash", "cd" * 32).code == 0
-    assert not api.sent("GET", "/api/approvals/a1")
-    (sent,) = api.sent("POST", "/api/approvals/a1/answer")
+    api.on("POST", f"/api/approvals/{A1}/answer", Answer(body={**ASKED, "state": "rejected"}))
+    assert run("approvals", "reject", A1, "--hash", "cd" * 32).code == 0
+    assert not api.sent("GET", f"/api/approvals/{A1}")
+    (sent,) = api.sent("POST", f"/api/approvals/{A1}/answer")
     assert (sent.body["decision"], sent.body["data_hash"]) == ("reject", "cd" * 32)
 
 
 def test_without_a_terminal_nothing_is_approved_unseen(api: Api, run: Run) -> None:
-    api.on("GET", "/api/approvals/a1", Answer(body=ASKED))
-    ran = run("approvals", "approve", "a1")
+    api.on("GET", f"/api/approvals/{A1}", Answer(body=ASKED))
+    ran = run("approvals", "approve", A1)
     assert (ran.code, "--yes" in ran.err) == (2, True)
-    assert not api.sent("POST", "/api/approvals/a1/answer")
+    assert not api.sent("POST", f"/api/approvals/{A1}/answer")
 
 
 def test_a_question_wants_words(api: Api, run: Run) -> None:
-    api.on("GET", "/api/approvals/a1", Answer(body={**ASKED, "kind": "ask"}))
-    assert run("approvals", "approve", "a1", "--yes").code == 2
-    api.on("POST", "/api/approvals/a1/answer", Answer(body={**ASKED, "state": "answered"}))
-    assert run("approvals", "answer", "a1", "blue", "--yes").code == 0
-    (sent,) = api.sent("POST", "/api/approvals/a1/answer")
+    api.on("GET", f"/api/approvals/{A1}", Answer(body={**ASKED, "kind": "ask"}))
+    assert run("approvals", "approve", A1, "--yes").code == 2
+    api.on("POST", f"/api/approvals/{A1}/answer", Answer(body={**ASKED, "state": "answered"}))
+    assert run("approvals", "answer", A1, "blue", "--yes").code == 0
+    (sent,) = api.sent("POST", f"/api/approvals/{A1}/answer")
     assert sent.body["answer"] == "blue"
 
 
@@ -117,23 +117,23 @@ def test_a_workflow_is_applied_from_a_file_and_run(api: Api, run: Run, tmp_path:
     assert api.sent("POST", "/api/workflows")[0].body == {"name": "news", "spec": spec}
     api.on("GET", "/api/workflows", Answer(body={"items": [made], "next_cursor": None}))
     assert run("workflow", "list").out == "news\t2\tnow\n"
-    started = {"task_id": "t1", "name": "news", "version": 2, "state": "waiting"}
+    started = {"task_id": T1, "name": "news", "version": 2, "state": "waiting"}
     api.on("POST", "/api/workflows/news/runs", Answer(202, body=started))
-    assert run("workflow", "run", "news", "--input", "{}").out == "t1\n"
+    assert run("workflow", "run", "news", "--input", "{}").out == f"{T1}\n"
     end = {"state": "succeeded", "result": {"a": 1}, "error": None, "usage": None}
-    api.on("GET", "/api/tasks/t1/events", Answer(frames=[frame("task.finished", end, "3:0")]))
+    api.on("GET", f"/api/tasks/{T1}/events", Answer(frames=[frame("task.finished", end, "3:0")]))
     assert run("workflow", "run", "news", "--follow").out == '{"a": 1}\n'
     assert api.sent("POST", "/api/workflows/news/runs")[0].headers["idempotency-key"]
 
 
 def test_a_failed_run_is_replayed(api: Api, run: Run) -> None:
-    again = {"task_id": "t2", "name": "news", "version": 2, "state": "waiting"}
-    url = "/api/workflows/news/runs/t1/replay"
-    api.on("POST", url, Answer(202, body={**again, "replay_of": "t1", "kept": ["a"]}))
-    assert run("workflow", "replay", "news", "t1").out == "t2\n"
+    again = {"task_id": T2, "name": "news", "version": 2, "state": "waiting"}
+    url = f"/api/workflows/news/runs/{T1}/replay"
+    api.on("POST", url, Answer(202, body={**again, "replay_of": T1, "kept": ["a"]}))
+    assert run("workflow", "replay", "news", T1).out == f"{T2}\n"
     end = {"state": "succeeded", "result": 1, "error": None, "usage": None}
-    api.on("GET", "/api/tasks/t2/events", Answer(frames=[frame("task.finished", end, "3:0")]))
-    assert run("workflow", "replay", "news", "t1", "--follow").out == "1\n"
+    api.on("GET", f"/api/tasks/{T2}/events", Answer(frames=[frame("task.finished", end, "3:0")]))
+    assert run("workflow", "replay", "news", T1, "--follow").out == "1\n"
     api.on("POST", url, Answer(409, body={"code": "task_state", "detail": "It has succeeded."}))
-    refused = run("workflow", "replay", "news", "t1")
+    refused = run("workflow", "replay", "news", T1)
     assert (refused.code, "It has succeeded." in refused.err) == (1, True)

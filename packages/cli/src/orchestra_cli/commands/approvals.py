@@ -4,12 +4,14 @@ An answer is bound to the hash of what was asked: the one that is shown before, 
 """
 
 import json
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
 from orchestra_cli import output
 from orchestra_cli.errors import UsageError
+from orchestra_cli.inputs import an_id
 from orchestra_cli.session import Session, application, command, confirm
 
 app = application("See what tasks ask people, and answer.")
@@ -22,7 +24,9 @@ COLUMNS = {
     "task_id": "TASK",
     "expires_at": "EXPIRES",
 }
-Id = Annotated[str, typer.Argument(metavar="ID", help="The id of the approval.")]
+Id = Annotated[
+    str, typer.Argument(metavar="ID", help="The id of the approval.", parser=an_id("an approval's"))
+]
 Hash = Annotated[
     str | None,
     typer.Option("--hash", metavar="HASH", help="Its data_hash as you have seen it; asks nothing."),
@@ -31,17 +35,28 @@ Comment = Annotated[str, typer.Option(help="For the task and the record.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
+class State(StrEnum):
+    OPEN = "open"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    ANSWERED = "answered"
+    EXPIRED = "expired"
+    WITHDRAWN = "withdrawn"
+    ALL = "all"
+
+
 @command(app, "list")
 def list_approvals(
     session: Session,
-    state: Annotated[
-        str | None, typer.Option(help="Only those in this state; all: `all`.")
-    ] = "open",
-    task: Annotated[str | None, typer.Option(metavar="ID", help="Only those of this task.")] = None,
+    state: Annotated[State, typer.Option(help="Only those in this state.")] = State.OPEN,
+    task: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help="Only those of this task.", parser=an_id("a task's")),
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")] = 50,
 ) -> None:
     """List what is open, or what was asked, the newest first."""
-    query = {"state": None if state == "all" else state, "task_id": task}
+    query = {"state": None if state is State.ALL else state.value, "task_id": task}
     session.show_list(list(session.api.pages("/api/approvals", query, limit)), COLUMNS)
 
 

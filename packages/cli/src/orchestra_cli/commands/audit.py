@@ -1,6 +1,7 @@
 """`orchestra audit`: who changed what."""
 
-from typing import Annotated
+import json
+from typing import Annotated, Any
 
 import typer
 
@@ -17,7 +18,9 @@ COLUMNS = {
     "target.id": "ID",
     "ip": "FROM",
     "request_id": "REQUEST",
+    "details": "DETAILS",
 }
+MAX_DETAILS = 200
 
 
 @command(app, "list")
@@ -26,7 +29,10 @@ def list_entries(
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")] = 50,
 ) -> None:
     """List the audit log, the newest first."""
-    session.show_list(list(session.api.pages("/api/audit", {}, limit)), COLUMNS)
+    entries = list(session.api.pages("/api/audit", {}, limit))
+    if not session.json:
+        entries = [entry | {"details": _in_short(entry["details"])} for entry in entries]
+    session.show_list(entries, COLUMNS)
 
 
 @command(app, "verify")
@@ -36,3 +42,13 @@ def verify(session: Session) -> None:
     session.show(result)
     if not result["intact"]:
         raise CliError(f"Entry {result['first_bad_id']} does not fit to the one before it.")
+
+
+def _in_short(details: dict[str, Any]) -> str:
+    """`name=value, …`; --json has all of it."""
+    words = (
+        f"{name}={value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
+        for name, value in details.items()
+    )
+    text = ", ".join(words)
+    return text if len(text) <= MAX_DETAILS else text[: MAX_DETAILS - 1] + "…"

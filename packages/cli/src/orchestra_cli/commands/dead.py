@@ -7,7 +7,7 @@ import typer
 
 from orchestra_cli import output
 from orchestra_cli.errors import CliError, UsageError
-from orchestra_cli.inputs import read_json
+from orchestra_cli.inputs import is_id, read_json
 from orchestra_cli.session import Session, application, command, confirm
 
 app = application("See what failed for good, and do it again.")
@@ -117,4 +117,7 @@ def _chosen(which: list[str]) -> dict[str, Any]:
         return {"fingerprint": which[0]}
     if any(_FINGERPRINT.fullmatch(item) for item in which):
         raise UsageError("One group at a time, or tasks by their ids.")
+    for item in which:
+        if not is_id(item):
+            raise UsageError(f"{item} is neither a group nor a task's id.")
     return {"task_ids": which}

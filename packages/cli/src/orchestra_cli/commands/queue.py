@@ -7,6 +7,7 @@ import typer
 
 from orchestra_cli import output
 from orchestra_cli.errors import MissingError, UsageError
+from orchestra_cli.inputs import an_id
 from orchestra_cli.session import Session, application, command
 
 app = application("See queues; pause, bound and limit them; weigh users.")
@@ -152,7 +153,9 @@ def limit(
 @command(app, "unlimit")
 def unlimit(
     session: Session,
-    limit_id: Annotated[str, typer.Argument(metavar="ID", help="The id of the limit.")],
+    limit_id: Annotated[
+        str, typer.Argument(metavar="ID", help="The id of the limit.", parser=an_id("a limit's"))
+    ],
 ) -> None:
     """Remove a limit; what it held back goes on."""
     session.api.request("DELETE", f"/api/limits/{limit_id}")

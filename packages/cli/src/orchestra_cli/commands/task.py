@@ -9,7 +9,7 @@ import typer
 
 from orchestra_cli import ids, output, trees
 from orchestra_cli.errors import CliError, UsageError
-from orchestra_cli.inputs import read_json, read_object
+from orchestra_cli.inputs import an_id, read_json, read_object
 from orchestra_cli.session import Session, application, command, confirm
 
 if TYPE_CHECKING:
@@ -44,7 +44,9 @@ STOPPED_COLUMNS = {
     "ran_on_seconds": "RAN ON (S)",
     "refused_writes": "REFUSED WRITES",
 }
-TaskId = Annotated[str, typer.Argument(metavar="ID", help="The id of the task.")]
+TaskId = Annotated[
+    str, typer.Argument(metavar="ID", help="The id of the task.", parser=an_id("a task's"))
+]
 
 
 class Priority(StrEnum):
@@ -193,9 +195,16 @@ def bulk(
     of_priority: Annotated[Priority | None, typer.Option(help="With this priority now.")] = None,
     after: Annotated[str | None, typer.Option(metavar="TIME", help="Made at or after it.")] = None,
     before: Annotated[str | None, typer.Option(metavar="TIME", help="Made before it.")] = None,
-    user: Annotated[str | None, typer.Option(metavar="ID", help="Of this user.")] = None,
-    agent: Annotated[str | None, typer.Option(metavar="ID", help="At this agent.")] = None,
-    task: Annotated[list[str] | None, typer.Option("--id", help="This; may be repeated.")] = None,
+    user: Annotated[
+        str | None, typer.Option(metavar="ID", help="Of this user.", parser=an_id("a user's"))
+    ] = None,
+    agent: Annotated[
+        str | None, typer.Option(metavar="ID", help="At this agent.", parser=an_id("an agent's"))
+    ] = None,
+    task: Annotated[
+        list[str] | None,
+        typer.Option("--id", metavar="ID", help="This; repeatable.", parser=an_id("a task's")),
+    ] = None,
     to: Annotated[Priority | None, typer.Option(help="With `priority`: the new one.")] = None,
     reason: Annotated[str, typer.Option(help="Why, for the record.")] = "",
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,

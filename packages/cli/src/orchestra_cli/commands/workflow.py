@@ -6,7 +6,7 @@ import typer
 
 from orchestra_cli import ids, output
 from orchestra_cli.commands.task import follow_to_end
-from orchestra_cli.inputs import read_json
+from orchestra_cli.inputs import an_id, read_json
 from orchestra_cli.session import Session, application, command
 
 app = application("Declare workflows and run them.")
@@ -86,7 +86,10 @@ def replay(
     session: Session,
     name: Name,
     run_id: Annotated[
-        str, typer.Argument(metavar="RUN", help="The task of a run that has failed.")
+        str,
+        typer.Argument(
+            metavar="RUN", help="The task of a run that has failed.", parser=an_id("a run's")
+        ),
     ],
     follow: Follow = False,
 ) -> None:

@@ -14,10 +14,11 @@ OrchestraError
 The class docstring is the default message. Features subclass these in their `errors.py`.
 """
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,13 @@ class OrchestraError(Exception):
         self.retry_after = retry_after
         self.fields = tuple(fields)
         super().__init__(self.message)
+
+    def of(self, what: str) -> Self:
+        """The same error, which says of what it is."""
+        named = copy.copy(self)
+        named.message = f"{what}: {self.message}"
+        named.args = (named.message,)
+        return named
 
 
 class InvalidInput(OrchestraError):

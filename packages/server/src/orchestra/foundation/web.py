@@ -38,6 +38,7 @@ from orchestra.foundation.errors import (
     Unauthenticated,
 )
 from orchestra.foundation.settings import Settings
+from orchestra.foundation.web_bodies import JsonRequest
 from orchestra.foundation.web_dependencies import resolve_one_by_one
 from orchestra.foundation.web_middleware import request_context
 from orchestra.foundation.web_paging import decode_cursor, encode_cursor, page_limit
@@ -150,6 +151,7 @@ def create_app(
             use_handler_docstrings=True,
             operation_id_creator=_operation_id,
         ),
+        request_class=JsonRequest,
         request_max_body_size=settings.max_request_bytes,
         on_app_init=[_without_debug],
         logging_config=None,

@@ -268,11 +268,12 @@ async def test_a_new_password_ends_the_other_logins(sign_in: SignIn, browser: Br
         b'{"username": 1, "password": "x"}',
         b'{"username": "a", "password": "b", "extra": 1}',
         b'{"username": "\\ud800", "password": "b"}',
+        b'{"username": "\xed\xa0\x80", "password": "b"}',
         b'{"username": "' + b"a" * 400 + b'", "password": "b"}',
         b"[" * 100_000,
         b'{"username": "a", "password": "' + b"x" * 5 * 1024**2 + b'"}',
     ],
-    ids=range(9),
+    ids=range(10),
 )
 async def test_malformed_bodies_are_refused(browser: Browser, body: bytes) -> None:
     answer = await browser().post(

@@ -76,10 +76,15 @@ def test_a_node_whose_condition_does_not_hold_is_skipped_and_frees_the_next() ->
 
 def test_a_value_that_is_not_there_ends_the_run_with_its_place() -> None:
     over = plan(DIAMOND, {}, {})
-    assert over.problem == TaskProblem("missing_value", "There is no '/url' in the run's input.")
+    said = "The node 'top' has no input: there is no '/url' in the run's input."
+    assert over.problem == TaskProblem("missing_value", said)
     over = plan(DIAMOND, {"url": 1}, done(top={"words": []}))
     assert over.problem is not None
-    assert "'/words/0' in the result of 'top'" in over.problem.message
+    said = "The node 'left' has no input: there is no '/words/0' in the result of 'top'."
+    assert over.problem.message == said
+    over = plan(spec(a=None, output={"$node": "a", "at": "/x"}), None, done(a={}))
+    assert over.problem is not None
+    assert over.problem.message == "The run has no output: there is no '/x' in the result of 'a'."
 
 
 @pytest.mark.parametrize(

@@ -168,6 +168,26 @@ async def test_what_cannot_begin_fails_the_run_at_once(world: Any, http: Any) ->
     run = await start(http, {"no": "url"})
     failed = await world.state(run["task_id"], "failed")
     assert failed.error.code == "missing_value"
+    assert "'fetch'" in failed.error.message
+
+
+async def test_a_node_that_cannot_be_a_task_is_named(world: Any, http: Any) -> None:
+    thrice = {"capability": "echo", "input": [{"$input": ""}] * 3}
+    await declare(http, {"nodes": {"small": {"capability": "echo"}, "large": thrice}})
+    run = await start(http, "x" * 500_000)
+    failed = await world.state(run["task_id"], "failed")
+    assert failed.error.message.startswith("The child 'large': ")
+
+
+async def test_a_version_that_there_is_not_is_no_missing_workflow(http: Any) -> None:
+    await declare(http)
+    missing = await http.get("/api/workflows/news", params={"version": 99})
+    assert (missing.status_code, missing.json()["code"]) == (404, "workflow_version_not_found")
+    assert missing.json()["detail"] == "news has no version 99; the newest is 1."
+    run = await http.post("/api/workflows/news/runs", json={"input": 1, "version": 99})
+    assert run.json()["code"] == "workflow_version_not_found"
+    nobody = await http.get("/api/workflows/olds", params={"version": 1})
+    assert nobody.json()["code"] == "workflow_not_found"
 
 
 async def test_workflows_are_their_owners_own(world: Any, doors: Any, http: Any) -> None:

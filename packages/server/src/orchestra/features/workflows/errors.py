@@ -11,6 +11,12 @@ class WorkflowNotFound(NotFound):
     code: ClassVar[str] = "workflow_not_found"
 
 
+class VersionNotFound(NotFound):
+    """The workflow has no such version."""
+
+    code: ClassVar[str] = "workflow_version_not_found"
+
+
 class RunNotFound(NotFound):
     """There is no such run of this workflow."""
 

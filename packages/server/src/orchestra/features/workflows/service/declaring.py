@@ -9,7 +9,7 @@ import msgspec
 from orchestra.features import audit
 from orchestra.features.tasks import NewTask, Priority, check_task, is_capability
 from orchestra.features.workflows import repository
-from orchestra.features.workflows.errors import BadWorkflow, WorkflowNotFound
+from orchestra.features.workflows.errors import BadWorkflow, VersionNotFound, WorkflowNotFound
 from orchestra.features.workflows.service.references import BadReference, found_in
 from orchestra.features.workflows.types import Node, Spec, Workflow
 from orchestra.foundation.auth import Actor
@@ -48,12 +48,18 @@ async def declare(
 
 
 async def get(tx: Transaction, actor: Actor, name: str, version: int | None = None) -> Workflow:
-    """One of the actor's workflows, the newest version unless one is named."""
-    found = None
-    if is_capability(name):
-        found = await repository.get(tx, actor.owner, name, version)
-    if found is None:
+    """One of the actor's workflows, the newest version unless one is named.
+
+    Raises WorkflowNotFound or VersionNotFound.
+    """
+    newest = await repository.get(tx, actor.owner, name, None) if is_capability(name) else None
+    if newest is None:
         raise WorkflowNotFound
+    if version in (None, newest.version):
+        return newest
+    found = await repository.get(tx, actor.owner, name, version)
+    if found is None:
+        raise VersionNotFound(f"{name} has no version {version}; the newest is {newest.version}.")
     return found
 
 

@@ -9,7 +9,7 @@ import msgspec
 from orchestra.features.tasks import TaskProblem
 from orchestra.features.workflows.service.declaring import needs_of
 from orchestra.features.workflows.service.references import Missing, Reference, filled, resolve
-from orchestra.features.workflows.types import Spec
+from orchestra.features.workflows.types import Node, Spec
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +57,18 @@ def _begin(spec: Spec, given: Any, results: dict[str, Any]) -> dict[str, Any]:
             if name in results or name in begin or not needs_of(node) <= results.keys():
                 continue
             if _is_wanted(node.when, given, results):
-                begin[name] = _fill(node.input, given, results)
+                begin[name] = _given_to(name, node, given, results)
             else:
                 results[name] = None
                 is_settled = False
     return begin
+
+
+def _given_to(name: str, node: Node, given: Any, results: Mapping[str, Any]) -> Any:
+    try:
+        return _fill(node.input, given, results)
+    except Missing as error:
+        raise Missing(f"The node {name!r} has no input: {error}") from error
 
 
 def _is_wanted(when: Any, given: Any, results: Mapping[str, Any]) -> bool:
@@ -74,7 +81,10 @@ def _is_wanted(when: Any, given: Any, results: Mapping[str, Any]) -> bool:
 def _output(spec: Spec, given: Any, results: Mapping[str, Any]) -> Any:
     if spec.output is msgspec.UNSET:
         return {name: results[name] for name in spec.nodes}
-    return _fill(spec.output, given, results)
+    try:
+        return _fill(spec.output, given, results)
+    except Missing as error:
+        raise Missing(f"The run has no output: {error}") from error
 
 
 def _fill(value: Any, given: Any, results: Mapping[str, Any]) -> Any:
@@ -84,6 +94,6 @@ def _fill(value: Any, given: Any, results: Mapping[str, Any]) -> Any:
             return resolve(source, reference.pointer)
         except Missing as error:
             where = f"the result of {reference.node!r}" if reference.node else "the run's input"
-            raise Missing(f"There is no {reference.pointer!r} in {where}.") from error
+            raise Missing(f"there is no {reference.pointer!r} in {where}.") from error
 
     return filled(value, find)

@@ -62,8 +62,8 @@ class Runner:
     ) -> tuple[Task, Workflow]:
         """Starts a run of the newest version, or of that one; the same key again is the same run.
 
-        `new` has the run's input, priority and idempotency key. Raises WorkflowNotFound, QueueFull,
-        ThisQueueFull and what is wrong with a task.
+        `new` has the run's input, priority and idempotency key. Raises WorkflowNotFound,
+        VersionNotFound, QueueFull, ThisQueueFull and what is wrong with a task.
         """
         workflow = await get(tx, actor, name, version)
         task, is_new = await host_task(tx, self._outbox, self._settings, actor, new)
@@ -189,8 +189,9 @@ class Runner:
         if found.problem is not None:
             return found.problem
         output = msgspec.json.encode(found.output)
-        if len(output) > self._settings.max_task_result_bytes:
-            said = f"The result has {len(output)} bytes as JSON."
+        most = self._settings.max_task_result_bytes
+        if len(output) > most:
+            said = f"The run's output has {len(output)} bytes as JSON; it may have {most}."
             return TaskProblem("result_too_large", said)
         return output
 

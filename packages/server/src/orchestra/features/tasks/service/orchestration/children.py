@@ -40,6 +40,7 @@ from orchestra.features.tasks.types import (
 )
 from orchestra.foundation.auth import Actor, ActorKind, Role
 from orchestra.foundation.database import Transaction
+from orchestra.foundation.errors import OrchestraError
 from orchestra.foundation.messaging import Bus, Message
 from orchestra.foundation.settings import Settings
 
@@ -102,7 +103,7 @@ async def _submit(
     if await step_rows.count(tx, task.id, children=True) + len(fresh) > settings.max_children:
         raise TooMany(f"A task has at most {settings.max_children} children.")
     lineage = [*parent.lineage, *_own_key(task, parent)]
-    prepared = _in_order([await _prepare(tx, settings, task, child, lineage) for child in fresh])
+    prepared = _in_order([await _named(tx, settings, task, child, lineage) for child in fresh])
     if reserve is not None:
         reserve(Counter(ready.queue for ready in prepared))
     await submitting.insert(tx, prepared)
@@ -126,6 +127,16 @@ def _in_order(prepared: Sequence[PreparedTask]) -> list[PreparedTask]:
     return [replace(ready, id=id) for ready, id in zip(prepared, ordered, strict=True)]
 
 
+async def _named(
+    tx: Transaction, settings: Settings, task: Locked, child: NewChild, lineage: Sequence[bytes]
+) -> PreparedTask:
+    """What is wrong with one of many says with which."""
+    try:
+        return await _prepare(tx, settings, task, child, lineage)
+    except OrchestraError as error:
+        raise error.of(f"The child {child.name!r}") from error
+
+
 async def _prepare(
     tx: Transaction, settings: Settings, task: Locked, child: NewChild, lineage: Sequence[bytes]
 ) -> PreparedTask:
@@ -136,7 +147,7 @@ async def _prepare(
     ready = prepare(new, task.user_id, settings, wants_finish=True)
     work = fingerprints.of_work(ready.queue, ready.capability, new.input)
     if work[:KEY_BYTES] in lineage:
-        raise Cycle(f"The child {child.name!r} would do what a task above it does already.")
+        raise Cycle
     # The wish, in which an agent's only capability need not be named.
     wish = fingerprints.of_work(ready.queue, child.task.capability, new.input)
     return replace(ready, request_hash=wish)
