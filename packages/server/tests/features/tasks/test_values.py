@@ -1,9 +1,12 @@
 """JSON survives the way through protobuf and back."""
 
+import msgspec
 import pytest
+from google.protobuf.struct_pb2 import Value
 from hypothesis import given
 from hypothesis import strategies as st
-from orchestra.features.tasks.service.values import TooDeep, check, from_value, to_value
+from orchestra.features.tasks.service import sizes
+from orchestra.features.tasks.service.values import TooDeep, check, from_value, size, to_value
 from orchestra_protocol import agent_pb2 as pb
 
 json = st.recursive(
@@ -20,6 +23,35 @@ json = st.recursive(
 @given(json)
 def test_what_goes_in_comes_out(value: object) -> None:
     assert from_value(to_value(value)) == value
+
+
+@given(json)
+def test_the_size_on_the_stream_is_known_without_writing_it(value: object) -> None:
+    assert size(value) == to_value(value).ByteSize()
+
+
+@pytest.mark.parametrize("length", [0, 1, 127, 128, 16_383, 16_384, 2_097_152])
+def test_the_size_is_right_where_a_length_needs_another_byte(length: int) -> None:
+    for value in ("x" * length, ["é" * (length // 2)], {"a": "x" * length}):
+        assert size(value) == to_value(value).ByteSize()
+
+
+@pytest.mark.parametrize("item", ["0", "[]", '{"":1}', "[[[7]]]"])
+def test_no_value_grows_more_on_the_stream_than_is_reckoned_with(item: str) -> None:
+    text = f"[{','.join([item] * 9_999)}]"
+    assert size(msgspec.json.decode(text)) <= sizes.MOST_GROWTH * len(text)
+
+
+@given(json)
+def test_no_value_grows_more_than_that_whatever_it_is(value: object) -> None:
+    assert size([value]) <= sizes.MOST_GROWTH * len(msgspec.json.encode([value]))
+
+
+def test_what_an_agent_leaves_out_is_told_again_in_at_most_twice_the_bytes() -> None:
+    sparse = Value()
+    sparse.list_value.values.extend([Value()] * 1_000)
+    again = to_value(from_value(sparse))
+    assert sparse.ByteSize() < again.ByteSize() <= 2 * sparse.ByteSize()
 
 
 def nested(levels: int) -> object:

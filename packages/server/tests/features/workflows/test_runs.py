@@ -5,8 +5,10 @@ from typing import Any
 import pytest
 from orchestra.features.events import Outbox
 from orchestra.features.tasks import rest as tasks_rest
+from orchestra.features.tasks.service.values import to_value
 from orchestra.features.workflows import jobs, rest
 from orchestra.features.workflows.service import running
+from orchestra_protocol import agent_pb2 as pb
 
 pytestmark = pytest.mark.anyio
 
@@ -411,3 +413,20 @@ async def test_only_own_runs_of_that_workflow_that_are_over_are_replayed(
     await world.state(run_id, "cancelled")
     answer = await replay(world, http, run_id)
     assert (answer.status_code, answer.json()["kept"]) == (202, [])
+
+
+async def test_a_run_whose_next_node_no_agent_could_be_sent_ends_and_says_so(
+    world: Any, wire: Any, http: Any
+) -> None:
+    """Its input is made of results that are not too large each."""
+    pages = [{"$node": "fetch"}] * 5
+    nodes = {"fetch": {"capability": "echo"}, "join": {"capability": "echo", "input": pages}}
+    await declare(http, {"nodes": nodes})
+    async with wire(await world.plane()) as agent:
+        await agent.connect()
+        run = await start(http, None)
+        page = pb.Result(output=to_value([0] * 90_000))
+        await agent.say(await agent.assigned(), pb.AgentEvent(sequence=1, result=page))
+        failed = await world.state(run["task_id"], "failed")
+    assert failed.error.code == "input_too_large"
+    assert failed.error.message.startswith("'join' cannot begin: The input has ")

@@ -26,6 +26,7 @@ from orchestra.features.tasks.service.reading.reading import (
     snapshots,
     visible,
 )
+from orchestra.features.tasks.service.sizes import too_large_result
 from orchestra.features.tasks.service.streams.plane import Plane
 from orchestra.features.tasks.service.streams.upkeep import Upkeep
 from orchestra.features.tasks.service.submitting.room import Room
@@ -81,6 +82,7 @@ __all__ = [
     "snapshot_source",
     "snapshots",
     "start_children",
+    "too_large_result",
     "visible_task",
     "wait_for_room",
 ]

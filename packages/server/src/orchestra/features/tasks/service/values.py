@@ -75,6 +75,21 @@ def to_value(json: Any, into: Value | None = None, depth: int = 0) -> Value:
     return value
 
 
+def size(json: Any) -> int:
+    """How many bytes `to_value` makes of JSON that passes `check`, without making them."""
+    if isinstance(json, str):
+        return _field(_length(json))
+    if json is None or isinstance(json, bool):
+        return 2
+    if isinstance(json, int | float):
+        return 9
+    if isinstance(json, Mapping):
+        fields = cast("Mapping[str, Any]", json).items()
+        entries = (_field(_length(key)) + _field(size(item)) for key, item in fields)
+        return _field(sum(_field(entry) for entry in entries))
+    return _field(sum(_field(size(item)) for item in json))
+
+
 def from_value(value: Value, depth: int = 0) -> Any:
     """A Value as plain JSON, whole numbers as int; raises TooDeep."""
     if depth > MAX_DEPTH:
@@ -92,6 +107,15 @@ def from_value(value: Value, depth: int = 0) -> Any:
     if kind == "list_value":
         return [from_value(item, depth + 1) for item in value.list_value.values]
     return None
+
+
+def _length(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode())
+
+
+def _field(content: int) -> int:
+    """With its tag, a byte in all messages of a Value, and its length, seven bits in each byte."""
+    return 1 + max(1, (content.bit_length() + 6) // 7) + content
 
 
 def _fill_struct(json: Mapping[str, Any], value: Value, depth: int) -> None:

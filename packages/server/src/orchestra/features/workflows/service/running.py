@@ -27,6 +27,7 @@ from orchestra.features.tasks import (
     outcomes_of_children,
     snapshots,
     start_children,
+    too_large_result,
     visible_task,
 )
 from orchestra.features.workflows import repository
@@ -189,10 +190,8 @@ class Runner:
         if found.problem is not None:
             return found.problem
         output = msgspec.json.encode(found.output)
-        most = self._settings.max_task_result_bytes
-        if len(output) > most:
-            said = f"The run's output has {len(output)} bytes as JSON; it may have {most}."
-            return TaskProblem("result_too_large", said)
+        if said := too_large_result(found.output, len(output), self._settings):
+            return TaskProblem("result_too_large", f"The run's output {said}")
         return output
 
 

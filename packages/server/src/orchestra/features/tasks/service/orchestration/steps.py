@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
+from google.protobuf.struct_pb2 import Value
 from orchestra_protocol import agent_pb2 as pb
 
 from orchestra.features.tasks.errors import (
@@ -17,7 +19,12 @@ from orchestra.features.tasks.repository import dead_letters, reading
 from orchestra.features.tasks.repository import steps as repository
 from orchestra.features.tasks.repository.claiming import Claim
 from orchestra.features.tasks.repository.steps import Save
-from orchestra.features.tasks.service import references
+from orchestra.features.tasks.service import references, values
+from orchestra.features.tasks.service.sizes import (
+    ENVELOPE_BYTES,
+    most_bytes,
+    too_large_result,
+)
 from orchestra.features.tasks.service.values import TooDeep, from_value, to_value
 from orchestra.features.tasks.types import Step, StepKind, TaskId
 from orchestra.foundation.database import Database, Transaction
@@ -25,10 +32,10 @@ from orchestra.foundation.errors import OrchestraError
 from orchestra.foundation.settings import Settings
 
 LONGEST_NAME = 200
-# What a message of the stream needs around its payload, and an assignment besides input and steps.
-ENVELOPE_BYTES = 4 * 1024
 # Of a step around its name and output, and of the list it is in.
 STEP_BYTES = 24
+# Of an output that is told again: a value of no kind has no byte, and comes back as null with two.
+MOST_GROWTH = 2
 # Of the first lease: submit 1, claim 2. Later ones may find steps.
 FIRST_CLAIM = 2
 _KINDS = {
@@ -56,16 +63,18 @@ def check_name(name: str) -> str:
 
 def to_save(task_id: TaskId, epoch: int, command: pb.SaveStep, settings: Settings) -> Save:
     """What to keep of an effect; raises BadCommand for what cannot be kept."""
+    json = _read(command.output)
+    output = msgspec.json.encode(json)
+    if said := too_large_result(json, len(output), settings):
+        raise BadCommand(f"The output of the step {command.name!r} {said}")
+    return Save(task_id, epoch, check_name(command.name), output)
+
+
+def _read(output: Value) -> Any:
     try:
-        output = msgspec.json.encode(from_value(command.output))
+        return from_value(output)
     except TooDeep as error:
         raise BadCommand("The output is nested too deeply.") from error
-    if len(output) > settings.max_task_result_bytes:
-        raise BadCommand(
-            f"The output of the step {command.name!r} has {len(output)} bytes as JSON; "
-            f"{settings.max_task_result_bytes} are allowed."
-        )
-    return Save(task_id, epoch, check_name(command.name), output)
 
 
 async def save(
@@ -147,12 +156,12 @@ async def check_size(
     """What later leases have to be told with this effect, too, in bytes.
 
     `carried` is what they have to be told already, or more than that: where it seems too much, the
-    database is asked. Raises StepsTooLarge.
+    database is asked. Raises StepsTooLarge, or BadCommand for what cannot be read.
     """
-    size = len(command.name) * 4 + command.output.ByteSize() + STEP_BYTES
-    most = settings.max_grpc_message_bytes - 2 * ENVELOPE_BYTES
-    if carried + size <= most:
-        return carried + size
+    around, most = len(command.name) * 4 + STEP_BYTES, most_bytes(settings)
+    if (bound := carried + around + MOST_GROWTH * command.output.ByteSize()) <= most:
+        return bound
+    size = around + values.size(_read(command.output))
     async with database.transaction() as tx:
         task = await reading.get(tx, task_id)
         effects = [

@@ -11,12 +11,12 @@ from orchestra.features.tasks.repository.claiming import Claim
 from orchestra.features.tasks.repository.leases import Held
 from orchestra.features.tasks.service.ends.ending import Ending
 from orchestra.features.tasks.service.orchestration.steps import (
-    ENVELOPE_BYTES,
     Earlier,
     fitting,
     must_be_told,
     to_wire,
 )
+from orchestra.features.tasks.service.sizes import ENVELOPE_BYTES
 from orchestra.features.tasks.service.streams.run import Run
 from orchestra.features.tasks.service.values import to_value
 from orchestra.features.tasks.types import Life, TaskProblem, TaskState, Trigger

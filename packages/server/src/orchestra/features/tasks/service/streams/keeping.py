@@ -109,9 +109,8 @@ class Keeper:
 
     async def refuse(self, run: Run, final: pb.AgentEvent, by: Actor) -> None:
         """Lets the database judge an end that comes under a lease which is not here."""
-        limit = self._settings.max_task_result_bytes
         try:
-            await self._endings.submit(to_ending(run, final, by=by, max_result=limit))
+            await self._endings.submit(to_ending(run, final, by=by, settings=self._settings))
         except OrchestraError as error:
             log.info("an end was refused", task_id=str(run.task_id), why=error.message)
 
@@ -146,8 +145,8 @@ class Keeper:
         if run.final is None or run.is_lost:
             return None
         session = self._session_of(run)
-        limit = self._settings.max_task_result_bytes
-        return to_ending(run, run.final, by=session.actor if session else None, max_result=limit)
+        by = session.actor if session else None
+        return to_ending(run, run.final, by=by, settings=self._settings)
 
     async def _end_plain(self, endings: Sequence[Ending]) -> Sequence[Ended | None]:
         """All of them, or None for each: then each is decided by itself."""

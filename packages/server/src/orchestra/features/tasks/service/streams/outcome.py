@@ -8,17 +8,19 @@ import msgspec
 from google.protobuf.struct_pb2 import Value
 from orchestra_protocol import agent_pb2 as pb
 
+from orchestra.features.tasks.service import sizes
 from orchestra.features.tasks.service.ends.ending import Ending
 from orchestra.features.tasks.service.streams.run import Run
 from orchestra.features.tasks.service.values import TooDeep, from_value
 from orchestra.features.tasks.types import TaskProblem, Trigger
 from orchestra.foundation.auth import SYSTEM, Actor
+from orchestra.foundation.settings import Settings
 
 MAX_MESSAGE = 4_000
 MAX_CODE = 100
 
 
-def to_ending(run: Run, final: pb.AgentEvent, *, by: Actor | None, max_result: int) -> Ending:
+def to_ending(run: Run, final: pb.AgentEvent, *, by: Actor | None, settings: Settings) -> Ending:
     """What the event means; a result that cannot be kept is a failure for good."""
     base = Ending(
         task_id=run.task_id,
@@ -33,7 +35,7 @@ def to_ending(run: Run, final: pb.AgentEvent, *, by: Actor | None, max_result: i
     )
     kind = final.WhichOneof("event")
     if kind == "result":
-        return _result(base, final.result.output, max_result)
+        return _result(base, final.result.output, settings)
     if kind == "cancelled":
         reason = final.cancelled.reason[:MAX_MESSAGE] or "The agent has stopped."
         problem = TaskProblem("stopped_by_agent", reason)
@@ -59,16 +61,15 @@ def _failure(base: Ending, failure: pb.Failure) -> Ending:
     )
 
 
-def _result(base: Ending, output: Value, max_result: int) -> Ending:
+def _result(base: Ending, output: Value, settings: Settings) -> Ending:
     try:
         result = from_value(output)
     except TooDeep:
         problem = TaskProblem("invalid_result", "The result is nested too deeply.")
         return replace(base, problem=problem)
     encoded = msgspec.json.encode(result)
-    if len(encoded) > max_result:
-        said = f"The result has {len(encoded)} bytes as JSON; {max_result} are allowed."
-        return replace(base, problem=TaskProblem("result_too_large", said))
+    if said := sizes.too_large_result(result, len(encoded), settings):
+        return replace(base, problem=TaskProblem("result_too_large", f"The result {said}"))
     return replace(base, trigger=Trigger.RESULT, result_json=encoded, usage=_usage(result))
 
 

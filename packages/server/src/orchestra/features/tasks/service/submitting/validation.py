@@ -10,7 +10,7 @@ import msgspec
 from orchestra.features import blobs
 from orchestra.features.tasks.errors import InputTooLarge
 from orchestra.features.tasks.repository.submitting import PreparedTask
-from orchestra.features.tasks.service import retrying, values
+from orchestra.features.tasks.service import retrying, sizes, values
 from orchestra.features.tasks.types import NewTask, QueueName, TaskId
 from orchestra.foundation import clock, ids, telemetry, timestamps
 from orchestra.foundation.errors import FieldError, InvalidInput
@@ -32,7 +32,7 @@ def prepare(
         raise InvalidInput(
             "; ".join(f"{item.field}: {item.message}" for item in problems), fields=problems
         )
-    input_json = _encode_input(new, settings.max_task_input_bytes)
+    input_json = _encode_input(new, settings)
     queue_timeout = _or(new.queue_timeout_seconds, settings.queue_timeout_seconds)
     run_timeout = _or(new.run_timeout_seconds, settings.run_timeout_seconds)
     progress_timeout = _or(new.progress_timeout_seconds, settings.progress_timeout_seconds)
@@ -142,13 +142,10 @@ def _is_key(key: str) -> bool:
     return 1 <= len(key) <= MAX_KEY_LENGTH and key.isprintable()
 
 
-def _encode_input(new: NewTask, limit: int) -> bytes:
+def _encode_input(new: NewTask, settings: Settings) -> bytes:
     encoded = msgspec.json.encode(new.input)
-    if len(encoded) > limit:
-        raise InputTooLarge(
-            f"The input has {len(encoded)} bytes as JSON; {limit} are allowed.",
-            fields=[FieldError("input", "too large")],
-        )
+    if said := sizes.too_large_input(new.input, len(encoded), settings):
+        raise InputTooLarge(f"The input {said}", fields=[FieldError("input", "too large")])
     return encoded
 
 
