@@ -28,6 +28,7 @@ from orchestra.features.tasks.service.ends.ending import Stale, note_stale
 from orchestra.features.tasks.service.orchestration import approvals, children, steps
 from orchestra.features.tasks.service.orchestration.suspending import Leave, suspend
 from orchestra.features.tasks.service.streams.keeping import Keeper
+from orchestra.features.tasks.service.streams.lines import Lines
 from orchestra.features.tasks.service.streams.run import Run
 from orchestra.features.tasks.service.streams.session import Session
 from orchestra.features.tasks.service.submitting.room import Room
@@ -43,8 +44,6 @@ from orchestra.foundation.settings import Settings
 log = structlog.get_logger(__name__)
 
 RETRY_SECONDS = 0.2
-# Of one run; beyond, its agent's stream is not read on.
-MOST_WAITING = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,19 +79,15 @@ class Commander:
         self._on_suspended, self._on_stale = on_suspended, on_stale
         self._room = Room(database, settings)
         self._guard = Guard()
-        self._waiting: dict[Run, asyncio.Queue[pb.Command]] = {}
+        self.lines = Lines()
         self._orders: Batcher[Order, pb.Reply] = Batcher("obey commands", self._obey_batch)
 
     async def take_in(self, run: Run, command: pb.Command) -> None:
-        """Puts a run's command in line; waits while too many are there."""
+        """Puts a run's command in line; waits while too many, or too large ones, are there."""
         run.last_event_at = clock.monotonic()
-        line = self._waiting.get(run)
-        if line is None:
-            line = self._waiting[run] = asyncio.Queue(MOST_WAITING)
-            line.put_nowait(command)
-            self._guard.spawn(f"obey {run.task_id}", self._work(run, line))
-        else:
-            await line.put(command)
+        if self.lines.add(run, command):
+            self._guard.spawn(f"obey {run.task_id}", self._work(run))
+        await self.lines.room(run)
 
     async def refuse(self, session: Session, run: Run, command: pb.Command) -> None:
         """Answers a command of a lease that is not here, as the database says."""
@@ -108,14 +103,13 @@ class Commander:
         await self._guard.stop()
         await self._orders.close()
 
-    async def _work(self, run: Run, line: "asyncio.Queue[pb.Command]") -> None:
+    async def _work(self, run: Run) -> None:
         try:
-            while not line.empty():
-                await self._obey(run, line.get_nowait())
-                # Whoever waited for room puts its command in before the line counts as empty.
-                await asyncio.sleep(0)
+            while (command := self.lines.first(run)) is not None:
+                await self._obey(run, command)
+                self.lines.done(run)
         finally:
-            del self._waiting[run]
+            self.lines.drop(run)
 
     async def _obey(self, run: Run, command: pb.Command) -> None:
         if command.WhichOneof("command") == "suspend":
