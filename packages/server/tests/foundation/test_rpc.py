@@ -10,6 +10,7 @@ import pytest
 from orchestra.foundation import rpc
 from orchestra.foundation.auth import SYSTEM, Actor, Credential, Permission, require
 from orchestra.foundation.errors import NotFound, Unauthenticated, Unavailable
+from orchestra.foundation.rpc_calls import OpenCalls
 from orchestra.foundation.settings import Settings
 from orchestra_protocol import agent_pb2 as pb
 from orchestra_protocol import agent_pb2_grpc as pb_grpc
@@ -44,6 +45,8 @@ class Service(pb_grpc.ModernAgentServiceServicer):
         self, request: pb.ListAgentsRequest, context: Any
     ) -> AsyncIterator[pb.Agent]:
         yield pb.Agent(name=rpc.current_actor().name)
+        if request.watch:
+            await asyncio.Event().wait()
         raise NotFound
 
     async def GetRealTimeMetrics(  # noqa: N802 - named by the proto
@@ -52,13 +55,15 @@ class Service(pb_grpc.ModernAgentServiceServicer):
         yield pb.MetricsSnapshot()
 
 
-def on_server(test: Callable[[Any], Awaitable[None]]) -> None:
+def on_server(test: Callable[[Any], Awaitable[None]], calls: OpenCalls | None = None) -> None:
     async def body() -> None:
         policies = {
             f"{PREFIX}RegisterAgent": require(Permission.AGENTS_CONNECT),
             f"{PREFIX}ListAgents": require(Permission.AGENTS_READ),
         }
-        server = rpc.create_server(Settings(), authenticator=OneKey(), policies=policies)
+        server = rpc.create_server(
+            Settings(), authenticator=OneKey(), policies=policies, calls=calls or OpenCalls()
+        )
         pb_grpc.add_ModernAgentServiceServicer_to_server(Service(), server)  # pyright: ignore[reportAbstractUsage] - the rest stays unimplemented
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()
@@ -120,3 +125,61 @@ def test_no_credential_and_no_policy_are_refused() -> None:
         assert "no policy" in details
 
     on_server(test)
+
+
+def test_a_stream_that_is_silent_can_be_ended_and_says_why() -> None:
+    calls = OpenCalls()
+
+    async def test(stub: Any) -> None:
+        ended = stub.ListAgents(pb.ListAgentsRequest(watch=True), metadata=GOOD)
+        await ended.read()
+        assert calls.actors() == [SYSTEM]
+        calls.end(lambda actor: actor.name == "nobody", Unavailable())
+        calls.end(lambda actor: actor is SYSTEM, Unavailable("Connect again."))
+        code, details, _ = await status_of(ended.read())
+        assert (code, details) == (grpc.StatusCode.UNAVAILABLE, "Connect again.")
+        assert calls.actors() == []
+        other = stub.ListAgents(pb.ListAgentsRequest(watch=True), metadata=GOOD)
+        assert (await other.read()).name == "system", "who comes later is let in"
+        other.cancel()
+
+    on_server(test, calls)
+
+
+def test_a_stream_whose_reader_is_slow_is_ended_after_what_is_on_its_way() -> None:
+    async def body() -> None:
+        calls, said = OpenCalls(), list[int]()
+
+        async def stream() -> None:
+            with calls.opened(SYSTEM) as call:
+                for number in range(3):
+                    call.is_sending = True
+                    if number == 1:
+                        calls.end(lambda _: True, Unavailable("Connect again."))
+                    await asyncio.sleep(0)  # nothing that is being sent is cut
+                    said.append(number)
+                    call.sent()
+
+        with pytest.raises(Unavailable, match="Connect again"):
+            await stream()
+        assert (said, calls.actors()) == ([0, 1], [])
+
+    asyncio.run(body())
+
+
+def test_a_caller_who_leaves_is_no_end_by_us() -> None:
+    async def body() -> None:
+        calls = OpenCalls()
+
+        async def stream() -> None:
+            with calls.opened(SYSTEM):
+                await asyncio.Event().wait()
+
+        task = asyncio.ensure_future(stream())
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert calls.actors() == []
+
+    asyncio.run(body())

@@ -11,6 +11,7 @@ import pytest
 from litestar.routes import HTTPRoute
 from orchestra.engines.testing import start_nats
 from orchestra.features.events import TaskEvent, task_topic, task_window
+from orchestra.features.events.service import sweep
 from orchestra.foundation.auth import Policy
 from orchestra.foundation.concurrency import Guard
 from orchestra.foundation.database import Database
@@ -165,6 +166,42 @@ async def test_feeds_close_within_two_seconds_when_the_login_ends(sign_in: SignI
             for opened in (live, feed):
                 last = (await opened.rest())[-1]
                 assert (last["event"], last["data"]) == ("closing", {"reason": "login_ended"})
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "UPDATE api_keys SET revoked_at = now() WHERE user_id = $1",
+        "UPDATE users_v2 SET status = 'disabled' WHERE id = $1",
+    ],
+    ids=["the key is revoked", "the person is blocked"],
+)
+async def test_feeds_of_a_persons_key_close_though_nobody_has_heard(
+    sign_in: SignIn,
+    server: Server,
+    database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+    sql: str,
+) -> None:
+    monkeypatch.setattr(sweep, "AUTHENTICATE_SECONDS", 1)
+    ann, root = await sign_in("ann"), await sign_in("root")
+    body = {"name": "mine", "scopes": ["events:read", "tasks:read"]}
+    key = (await ann.post("/api/keys", json=body)).json()["key"]
+    user = uuid.UUID((await ann.get("/api/me")).json()["id"])
+    bearer = server.client(headers={"authorization": f"Bearer {key}"})
+    async with (
+        bearer,
+        follow(bearer, "/api/events/stream") as feed,
+        follow(root, "/api/events/stream") as other,
+    ):
+        await feed.next()
+        await other.next()
+        async with database.transaction() as tx:
+            await tx.execute(sql, user)
+        async with asyncio.timeout(5):
+            last = (await feed.rest())[-1]
+        assert (last["event"], last["data"]) == ("closing", {"reason": "login_ended"})
+        assert not other.response.is_closed
 
 
 async def test_a_stop_tells_every_feed_and_is_quick(sign_in: SignIn, server: Server) -> None:

@@ -11,6 +11,7 @@ import structlog
 from orchestra.foundation import ids, rpc_wakeups, telemetry
 from orchestra.foundation.auth import Actor, Authenticator, Credential, Policy
 from orchestra.foundation.errors import OrchestraError, Unauthenticated
+from orchestra.foundation.rpc_calls import OpenCalls
 from orchestra.foundation.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -29,14 +30,18 @@ def current_actor() -> Actor:
 
 
 def create_server(
-    settings: Settings, *, authenticator: Authenticator, policies: Mapping[str, Policy]
+    settings: Settings,
+    *,
+    authenticator: Authenticator,
+    policies: Mapping[str, Policy],
+    calls: OpenCalls,
 ) -> grpc.aio.Server:
     """A server whose rpcs are allowed by `policies` (full method name → policy); any other is
-    refused.
+    refused. Its streams are found in `calls` while they are open.
     """
     with rpc_wakeups.never_waiting():
         return grpc.aio.server(
-            interceptors=[PolicyInterceptor(authenticator, policies)],
+            interceptors=[PolicyInterceptor(authenticator, policies, calls)],
             options=[
                 ("grpc.max_receive_message_length", settings.max_grpc_message_bytes),
                 ("grpc.max_send_message_length", settings.max_grpc_message_bytes),
@@ -54,9 +59,12 @@ def create_server(
 class PolicyInterceptor(grpc.aio.ServerInterceptor):
     """Authenticates by metadata, checks the policy, turns our errors into statuses, measures."""
 
-    def __init__(self, authenticator: Authenticator, policies: Mapping[str, Policy]) -> None:
+    def __init__(
+        self, authenticator: Authenticator, policies: Mapping[str, Policy], calls: OpenCalls
+    ) -> None:
         self._authenticator = authenticator
         self._policies = policies
+        self._calls = calls
 
     async def intercept_service(
         self,
@@ -71,7 +79,7 @@ class PolicyInterceptor(grpc.aio.ServerInterceptor):
             str(key): str(value) for key, value in handler_call_details.invocation_metadata or ()
         }
         call = _Call(self._authenticator, self._policies.get(method), method, metadata)
-        return _wrap(handler, call)
+        return _wrap(handler, call, self._calls)
 
 
 class _Call:
@@ -89,18 +97,20 @@ class _Call:
         self._metadata = metadata
         self.method = method
 
-    async def admit(self) -> None:
+    async def admit(self) -> Actor | None:
+        """Who calls; None where nobody is asked. Raises Unauthenticated or Forbidden."""
         request_id = self._metadata.get("x-request-id") or ids.short_id()
         telemetry.request_id.set(request_id)
         telemetry.bind(request_id=request_id, rpc=self.method.rpartition("/")[2])
         if self._policy is not None and self._policy.is_public:
-            return
+            return None
         actor = await self._authenticator.authenticate(self._credential())
         _actor.set(actor)
         telemetry.bind(caller=f"{actor.kind}:{actor.id}")
         if self._policy is None:
             raise Unauthenticated(f"{self.method} has no policy and is closed.")
         self._policy.check(actor)
+        return actor
 
     def trace_parent(self) -> dict[str, str] | None:
         parent = self._metadata.get("traceparent")
@@ -114,7 +124,7 @@ class _Call:
         )
 
 
-def _wrap(handler: Any, call: _Call) -> Any:
+def _wrap(handler: Any, call: _Call, calls: OpenCalls) -> Any:
     if handler.response_streaming:
         kind = (
             grpc.stream_stream_rpc_method_handler
@@ -122,7 +132,7 @@ def _wrap(handler: Any, call: _Call) -> Any:
             else grpc.unary_stream_rpc_method_handler
         )
         behavior = handler.stream_stream if handler.request_streaming else handler.unary_stream
-        guarded = _guard_stream(behavior, call)
+        guarded = _guard_stream(behavior, call, calls)
     else:
         kind = (
             grpc.stream_unary_rpc_method_handler
@@ -148,12 +158,21 @@ def _guard_unary(behavior: Callable[[Any, Context], Awaitable[Any]], call: _Call
     return guarded
 
 
-def _guard_stream(behavior: Callable[[Any, Context], AsyncIterator[Any]], call: _Call) -> Any:
+def _guard_stream(
+    behavior: Callable[[Any, Context], AsyncIterator[Any]], call: _Call, calls: OpenCalls
+) -> Any:
     async def guarded(request: Any, context: Context) -> AsyncIterator[Any]:
         try:
-            await call.admit()
-            async for response in behavior(request, context):
-                yield response
+            actor = await call.admit()
+            if actor is None:
+                async for response in behavior(request, context):
+                    yield response
+                return
+            with calls.opened(actor) as opened:
+                async for response in behavior(request, context):
+                    opened.is_sending = True
+                    yield response
+                    opened.sent()
         except OrchestraError as error:
             await abort(context, error)
         except (grpc.aio.AbortError, GeneratorExit):

@@ -34,6 +34,7 @@ from orchestra.foundation.concurrency import Guard
 from orchestra.foundation.database import Database
 from orchestra.foundation.errors import OrchestraError
 from orchestra.foundation.messaging import Bus
+from orchestra.foundation.rpc_calls import OpenCalls
 from orchestra.foundation.settings import Settings, load
 from orchestra.processes import connections, health, serving
 
@@ -153,7 +154,8 @@ def compose(settings: Settings, database: Database, bus: Bus) -> ControlPlane:
         issue_token=identity.issue_run_token,
     )
     task_rpcs = TaskRpcs(database=database, plane=plane, submitter=submitter, feeds=feeds)
-    server = rpc.create_server(settings, authenticator=identity, policies=POLICIES)
+    calls = OpenCalls()
+    server = rpc.create_server(settings, authenticator=identity, policies=POLICIES, calls=calls)
     agent_rpcs = AgentRpcs(
         database=database,
         bus=bus,
@@ -168,7 +170,7 @@ def compose(settings: Settings, database: Database, bus: Bus) -> ControlPlane:
     return ControlPlane(
         settings=settings,
         plane=plane,
-        upkeep=Upkeep(plane),
+        upkeep=Upkeep(plane, calls),
         presence=presence,
         metrics=metrics,
         feeds=feeds,

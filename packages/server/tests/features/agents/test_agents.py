@@ -10,7 +10,6 @@ import msgspec
 import pytest
 from orchestra.features.agents import events, jobs, repository, rpc
 from orchestra.features.identity import REVOKED
-from orchestra.features.tasks.service.streams import upkeep
 from orchestra.foundation import telemetry
 from orchestra_protocol import agent_pb2 as pb
 
@@ -356,24 +355,6 @@ async def test_a_stream_of_an_agent_that_was_taken_for_offline_ends_when_it_is_f
         with pytest.raises(TimeoutError):
             await agent.connect(seconds=0.5)
         assert (await agent.ended()).code() is grpc.StatusCode.UNAUTHENTICATED
-
-
-async def test_a_key_that_was_revoked_unheard_ends_its_stream_all_the_same(
-    world: Any, wire: Any, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(upkeep, "CHECK_SECONDS", 0.1)
-    plane = await world.plane()
-    keys = {name: await enrolled(http, name) for name in ("one", "two")}
-    async with (
-        wire(plane, name="one", key=keys["one"]) as one,
-        wire(plane, name="two", key=keys["two"]) as two,
-    ):
-        await one.connect()
-        await two.connect()
-        async with world.database.transaction() as tx:
-            await tx.execute("UPDATE agent_keys SET revoked_at = now() WHERE name = 'one'")
-        assert (await one.ended()).code() is grpc.StatusCode.UNAVAILABLE
-        assert two.error is None
 
 
 async def _is_online(http: httpx.AsyncClient, agent: Any) -> bool:

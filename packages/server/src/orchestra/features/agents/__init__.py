@@ -11,11 +11,11 @@ from orchestra.features.agents.repository import (
     connected,
     count_at,
     count_by_status,
-    ended_keys,
     get,
     get_many,
     living_planes,
     names,
+    not_as_admitted,
     note_living,
 )
 from orchestra.features.agents.service.connected import ConnectedAgent
@@ -64,7 +64,6 @@ __all__ = [
     "check_owned",
     "count_at",
     "count_by_status",
-    "ended_keys",
     "find_agents",
     "get_agent",
     "get_agents",
@@ -72,6 +71,7 @@ __all__ = [
     "living_planes",
     "note_connected",
     "note_faults",
+    "not_as_admitted",
     "note_living",
     "visible",
 ]

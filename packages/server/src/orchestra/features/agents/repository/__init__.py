@@ -3,9 +3,9 @@
 from orchestra.features.agents.repository.keys import (
     AgentKeyRow,
     active_key,
-    ended_keys,
     insert_enrolment,
     insert_key,
+    not_as_admitted,
     touch_key,
     use_enrolment,
 )
@@ -61,7 +61,6 @@ __all__ = [
     "count_of",
     "did_well",
     "drain",
-    "ended_keys",
     "find",
     "forget",
     "get",
@@ -71,6 +70,7 @@ __all__ = [
     "insert_key",
     "living_planes",
     "names",
+    "not_as_admitted",
     "note_living",
     "quarantine",
     "release",

@@ -1,10 +1,11 @@
 """SQL of agents' keys, and of the tokens that are exchanged for one."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
+from orchestra.foundation.auth import Actor, Role
 from orchestra.foundation.database import Database, Transaction
 
 
@@ -88,18 +89,31 @@ async def active_key(tx: Transaction, key_id: str) -> AgentKeyRow | None:
     return AgentKeyRow(row["id"], row["name"], row["owner_id"], row["role"], row["secret_hash"])
 
 
-async def ended_keys(database: Database, ids: Sequence[str]) -> list[str]:
-    """Those of the keys that are good for nothing any more."""
+async def not_as_admitted(database: Database, callers: Collection[Actor]) -> set[tuple[str, Role]]:
+    """Those keys, of agents and of people, that are not what they were admitted as, by id and role.
+
+    They were revoked or have expired, or their owner has another role, is blocked, or is gone.
+    """
+    wanted = {(caller.kind, caller.id, caller.role) for caller in callers}
     rows = await database.fetch(
         """
-        SELECT id FROM unnest($1::text[]) AS given (id) WHERE id NOT IN (
-            SELECT key.id FROM agent_keys AS key JOIN users_v2 AS owner ON owner.id = key.owner_id
-            WHERE key.id = ANY($1) AND key.revoked_at IS NULL AND owner.status = 'active'
+        SELECT given.id, given.role FROM unnest($1::text[], $2::text[], $3::text[]) AS given (kind, id, role)
+        WHERE NOT EXISTS (
+            SELECT FROM agent_keys AS key JOIN users_v2 AS owner ON owner.id = key.owner_id
+            WHERE given.kind = 'agent' AND key.id = given.id AND key.revoked_at IS NULL
+                AND owner.status = 'active' AND owner.role::text = given.role
+        ) AND NOT EXISTS (
+            SELECT FROM api_keys AS key JOIN users_v2 AS owner ON owner.id = key.user_id
+            WHERE given.kind = 'key' AND key.id = given.id AND key.revoked_at IS NULL
+                AND (key.expires_at IS NULL OR key.expires_at > now())
+                AND owner.status = 'active' AND owner.role::text = given.role
         )
         """,
-        list(ids),
+        [str(kind) for kind, _, _ in wanted],
+        [key for _, key, _ in wanted],
+        [str(role) for _, _, role in wanted],
     )
-    return [row["id"] for row in rows]
+    return {(row["id"], Role(row["role"])) for row in rows}
 
 
 async def touch_key(tx: Transaction, key_id: str) -> None:

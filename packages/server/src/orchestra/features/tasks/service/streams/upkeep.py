@@ -1,5 +1,6 @@
 """What a control plane does all the time: leases, time-outs, text so far, credentials, notices."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import msgspec
@@ -18,15 +19,17 @@ from orchestra.features.tasks.service.streams.run import Run
 from orchestra.features.tasks.service.streams.slots import ANSWER_SECONDS
 from orchestra.features.tasks.service.streams.spreading import Spreader
 from orchestra.foundation import clock
-from orchestra.foundation.auth import ActorKind
+from orchestra.foundation.auth import Actor, ActorKind
 from orchestra.foundation.concurrency import Guard, forever
 from orchestra.foundation.errors import Conflict, Unavailable
+from orchestra.foundation.rpc_calls import OpenCalls
 
 log = structlog.get_logger(__name__)
 
 LOOK_SECONDS = 0.25
 SAVE_SECONDS = 2.0
 BATCH = 500
+# How long a stream outlives a revocation that NATS does not bring.
 CHECK_SECONDS = 30.0
 ANEW = "Rights or keys have changed: connect again."
 
@@ -34,8 +37,8 @@ ANEW = "Rights or keys have changed: connect again."
 class Upkeep:
     """The periodic work of one control plane, and its ears on core NATS."""
 
-    def __init__(self, plane: Plane) -> None:
-        self._plane = plane
+    def __init__(self, plane: Plane, calls: OpenCalls) -> None:
+        self._plane, self._calls = plane, calls
         self._guard = Guard()
 
     async def start(self) -> None:
@@ -50,7 +53,7 @@ class Upkeep:
         self._guard.spawn("leases", forever("leases", self._renew))
         self._guard.spawn("probes", forever("probes", plane.prober.step))
         self._guard.spawn("texts", forever("texts", self._save))
-        self._guard.spawn("agent-keys", forever("agent keys", self._check_keys))
+        self._guard.spawn("callers", forever("callers", self._check_callers))
         self._guard.spawn("spread", forever("spread", Spreader(plane).step))
 
     async def close(self) -> None:
@@ -174,18 +177,22 @@ class Upkeep:
             is_meant = not agent or (actor.kind is ActorKind.AGENT and actor.name == agent)
             if actor.user_id == user_id and is_meant:
                 await self._plane.detach(session, Unavailable(ANEW))
+        await self._end_ended([it for it in self._calls.actors() if it.user_id == user_id])
 
-    async def _check_keys(self) -> float:
-        """Ends the streams of keys that were revoked while NATS was away."""
-        sessions = {
-            session.actor.id: session
-            for session in self._plane.sessions.values()
-            if session.actor.kind is ActorKind.AGENT
-        }
-        if sessions:
-            for key in await agents.ended_keys(self._plane.database, list(sessions)):
-                await self._plane.detach(sessions[key], Unavailable(ANEW))
+    async def _check_callers(self) -> float:
+        """For what NATS has not brought: whoever has a stream open is looked at again."""
+        await self._end_ended(self._calls.actors())
         return CHECK_SECONDS
+
+    async def _end_ended(self, callers: Sequence[Actor]) -> None:
+        """Ends all streams of those of the callers who would not be let in again as they were."""
+        if not callers:
+            return
+        ended = await agents.not_as_admitted(self._plane.database, callers)
+        for session in list(self._plane.sessions.values()):
+            if (session.actor.id, session.actor.role) in ended:
+                await self._plane.detach(session, Unavailable(ANEW))
+        self._calls.end(lambda actor: (actor.id, actor.role) in ended, Unavailable(ANEW))
 
     async def _on_question(self, message: Msg) -> None:
         await moving.answer(self._plane.registry, message)
