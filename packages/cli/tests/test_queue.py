@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from contract_server import A1, L1, T1, T2, U1, Answer, Api, Run
+from contract_server import L1, T1, T2, U1, Answer, Api, Run
 
 QUEUE = {
     "name": "echo",

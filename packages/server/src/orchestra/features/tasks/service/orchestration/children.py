@@ -12,7 +12,6 @@ from orchestra.features.tasks import events
 from orchestra.features.tasks.errors import (
     BadCommand,
     Cycle,
-    InputTooLarge,
     NameTaken,
     StepChanged,
     TooDeep,
@@ -145,21 +144,13 @@ async def _prepare(
     if new.agent_id is not None:
         by = await agents.addressed(tx, _as_user(task), new.agent_id, new.capability)
         new = replace(new, capability=by)
-    ready = _prepared(replace(child, task=new), task.user_id, settings)
+    ready = prepare(new, task.user_id, settings, wants_finish=True)
     work = fingerprints.of_work(ready.queue, ready.capability, new.input)
     if work[:KEY_BYTES] in lineage:
         raise Cycle
     # The wish, in which an agent's only capability need not be named.
     wish = fingerprints.of_work(ready.queue, child.task.capability, new.input)
     return replace(ready, request_hash=wish)
-
-
-def _prepared(child: NewChild, user_id: uuid.UUID, settings: Settings) -> PreparedTask:
-    try:
-        return prepare(child.task, user_id, settings, wants_finish=True)
-    except InputTooLarge as error:
-        said = f"{child.name!r} cannot begin: {error.message}"
-        raise InputTooLarge(said, fields=error.fields) from error
 
 
 async def _announce(bus: Bus, parent: Parent, prepared: Sequence[PreparedTask]) -> None:
