@@ -5,8 +5,11 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from orchestra.foundation.auth import Actor, Role
+from orchestra.foundation.auth import Actor, ActorKind, Role
 from orchestra.foundation.database import Database, Transaction
+
+
+_KEYS = frozenset({ActorKind.AGENT, ActorKind.KEY})
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +93,17 @@ async def active_key(tx: Transaction, key_id: str) -> AgentKeyRow | None:
 
 
 async def not_as_admitted(database: Database, callers: Collection[Actor]) -> set[tuple[str, Role]]:
-    """Those keys, of agents and of people, that are not what they were admitted as, by id and role.
+    """Keys, of agents and of people, that are not what they were admitted as, by id and role.
 
     They were revoked or have expired, or their owner has another role, is blocked, or is gone.
     """
-    wanted = {(caller.kind, caller.id, caller.role) for caller in callers}
+    wanted = {(it.kind, it.id, it.role) for it in callers if it.kind in _KEYS}
+    if not wanted:
+        return set()
     rows = await database.fetch(
         """
-        SELECT given.id, given.role FROM unnest($1::text[], $2::text[], $3::text[]) AS given (kind, id, role)
+        SELECT given.id, given.role
+        FROM unnest($1::text[], $2::text[], $3::text[]) AS given (kind, id, role)
         WHERE NOT EXISTS (
             SELECT FROM agent_keys AS key JOIN users_v2 AS owner ON owner.id = key.owner_id
             WHERE given.kind = 'agent' AND key.id = given.id AND key.revoked_at IS NULL
