@@ -17,7 +17,14 @@ POLICY = Policy(failures=3, first_seconds=30, longest_seconds=100)
 
 
 def suspect(*blamed: int, **more: Any) -> Suspect:
-    values: dict[str, Any] = {"quarantine": None, "round": 0, "ended_at": None, "now": NOW, **more}
+    values: dict[str, Any] = {
+        "alone": frozenset(),
+        "quarantine": None,
+        "round": 0,
+        "ended_at": None,
+        "now": NOW,
+        **more,
+    }
     return Suspect(
         id=AGENT,
         name="it",
@@ -29,9 +36,26 @@ def suspect(*blamed: int, **more: Any) -> Suspect:
 
 def faults(*about: int, code: str = "handler_error", by: uuid.UUID = OWNER) -> list[Fault]:
     return [
-        Fault(agent_id=AGENT, about=uuid.UUID(int=n), code=code, message="It broke.", asked_by=by)
+        Fault(
+            agent_id=AGENT,
+            about=uuid.UUID(int=n),
+            code=code,
+            message="It broke.",
+            asked_by=frozenset({by}),
+        )
         for n in about
     ]
+
+
+def after_losses(*people: set[uuid.UUID], apart: int = 60) -> Sentence:
+    """What follows from losses, one after another, while the agent had tasks of these people."""
+    sentence = Sentence(())
+    for number, there in enumerate(people):
+        at = NOW + timedelta(seconds=number * apart)
+        found = replace(suspect(now=at), blamed=sentence.blamed, alone=sentence.alone)
+        loss = faults(number, code="agent_lost")[0]
+        sentence = judge(found, [replace(loss, asked_by=frozenset(there))], POLICY)
+    return sentence
 
 
 def serving(*, until: datetime | None, number: int = 1) -> Quarantine:
@@ -50,14 +74,39 @@ def test_failures_of_different_tasks_in_a_row_lead_to_quarantine() -> None:
     assert sentence.reason == "3 failures in a row; the last was handler_error: It broke."
 
 
-@pytest.mark.parametrize("code", ["handler_error", "unknown_capability"])
+@pytest.mark.parametrize("code", ["handler_error", "unknown_capability", "agent_stopped"])
 def test_what_one_stranger_asks_for_is_never_enough_alone(code: str) -> None:
     sentence = judge(suspect(), faults(*range(100), code=code, by=STRANGER), POLICY)
     assert sentence.seconds is None
     assert len(sentence.blamed) == POLICY.failures - 1
-    other = faults(7, code=code, by=OTHER)
-    found = replace(suspect(), blamed=sentence.blamed)
-    assert judge(found, other, POLICY).seconds == 30
+    found = replace(suspect(), blamed=sentence.blamed, alone=sentence.alone)
+    assert judge(found, faults(7, code=code, by=STRANGER), POLICY).seconds is None
+    assert judge(found, faults(7, code=code, by=OTHER), POLICY).seconds == 30
+    assert judge(found, faults(7, code=code, by=OWNER), POLICY).seconds == 30
+
+
+def test_a_stranger_whose_tasks_kill_the_process_is_not_enough_alone() -> None:
+    assert after_losses(*[{STRANGER}] * 20).seconds is None
+    assert after_losses({STRANGER}, {STRANGER}, {OTHER}).seconds == 30
+    assert after_losses({STRANGER}, {STRANGER}, set()).seconds == 30
+
+
+def test_who_works_beside_such_a_stranger_does_not_help_him() -> None:
+    """Nobody knows whose task it was: it can all be the doing of one who was there each time."""
+    beside = [{STRANGER, OTHER}, {STRANGER, OWNER}, {STRANGER}, {STRANGER, OTHER, OWNER}]
+    assert after_losses(*beside * 3).seconds is None
+    assert after_losses(*beside, {OTHER}).seconds == 30
+
+
+def test_an_agent_that_crashes_by_itself_gets_into_quarantine() -> None:
+    assert after_losses(*[{OWNER}] * 3).seconds == 30
+    assert after_losses({STRANGER}, {OTHER}, {STRANGER}).seconds == 30
+    assert after_losses(*[{OWNER}] * 2).seconds is None
+
+
+def test_losses_within_half_a_minute_are_one_event_whenever_it_begins() -> None:
+    assert len(after_losses(*[{OWNER}] * 3, apart=10).blamed) == 1
+    assert len(after_losses(*[{OWNER}] * 2, apart=31).blamed) == 2
 
 
 def test_what_a_stranger_asks_for_does_not_decide_a_trial() -> None:
@@ -68,7 +117,7 @@ def test_what_a_stranger_asks_for_does_not_decide_a_trial() -> None:
     assert judge(suspect(), faults(2, by=STRANGER), strict) == Sentence(())
     assert judge(suspect(), faults(2), strict).seconds == 30
     assert judge(trial, faults(2), POLICY).seconds == 60
-    assert judge(trial, faults(2, code="agent_lost", by=STRANGER), POLICY).seconds == 60
+    assert judge(trial, faults(2, code="agent_lost", by=STRANGER), POLICY) == Sentence(trial.blamed)
 
 
 def test_runs_lost_together_are_one_failure() -> None:

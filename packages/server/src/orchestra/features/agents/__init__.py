@@ -21,7 +21,7 @@ from orchestra.features.agents.repository import (
 from orchestra.features.agents.service.connected import ConnectedAgent
 from orchestra.features.agents.service.enrolment import key_check
 from orchestra.features.agents.service.presence import Presence
-from orchestra.features.agents.service.quarantine import FAULTS, Fault, note_faults
+from orchestra.features.agents.service.quarantine import FAULTS, LOST, Fault, note_faults
 from orchestra.features.agents.service.quarantine import Policy as QuarantinePolicy
 from orchestra.features.agents.service.registration import (
     addressed,
@@ -45,6 +45,7 @@ get_agents = get_many
 __all__ = [
     "AWAY",
     "FAULTS",
+    "LOST",
     "Agent",
     "AgentFilter",
     "AgentId",
@@ -69,9 +70,9 @@ __all__ = [
     "get_agents",
     "key_check",
     "living_planes",
+    "not_as_admitted",
     "note_connected",
     "note_faults",
-    "not_as_admitted",
     "note_living",
     "visible",
 ]

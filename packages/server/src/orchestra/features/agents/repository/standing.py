@@ -4,7 +4,7 @@ Who locks several agents does so in the order of their ids.
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -26,6 +26,7 @@ class Suspect:
     name: str
     owner_id: uuid.UUID
     blamed: tuple[uuid.UUID, ...]
+    alone: frozenset[uuid.UUID]  # who can have brought all of that about alone
     quarantine: Quarantine | None
     round: int  # of the newest quarantine
     ended_at: datetime | None  # when the newest quarantine was over
@@ -114,7 +115,8 @@ async def suspects(tx: Transaction, ids: Sequence[uuid.UUID]) -> list[Suspect]:
     """Locks the agents that have failed at something."""
     rows = await tx.fetch(
         f"""
-        SELECT {_STANDING}, name, owner_id, blamed, quarantine_ended_at, now() AS now
+        SELECT {_STANDING}, name, owner_id, blamed, blamed_alone, quarantine_ended_at,
+            now() AS now
         FROM agents WHERE id = ANY($1::uuid[]) ORDER BY id FOR NO KEY UPDATE
         """,
         list(ids),
@@ -125,6 +127,7 @@ async def suspects(tx: Transaction, ids: Sequence[uuid.UUID]) -> list[Suspect]:
             name=row["name"],
             owner_id=row["owner_id"],
             blamed=tuple(row["blamed"]),
+            alone=frozenset(row["blamed_alone"]),
             quarantine=to_quarantine(row),
             round=row["quarantine_round"],
             ended_at=row["quarantine_ended_at"],
@@ -134,8 +137,19 @@ async def suspects(tx: Transaction, ids: Sequence[uuid.UUID]) -> list[Suspect]:
     ]
 
 
-async def blame(tx: Transaction, agent_id: uuid.UUID, blamed: Sequence[uuid.UUID]) -> None:
-    await tx.execute("UPDATE agents SET blamed = $2 WHERE id = $1", agent_id, list(blamed))
+async def blame(
+    tx: Transaction,
+    agent_id: uuid.UUID,
+    blamed: Sequence[uuid.UUID],
+    *,
+    alone: Collection[uuid.UUID],
+) -> None:
+    await tx.execute(
+        "UPDATE agents SET blamed = $2, blamed_alone = $3 WHERE id = $1",
+        agent_id,
+        list(blamed),
+        sorted(alone),
+    )
 
 
 async def did_well(tx: Transaction, ids: Sequence[uuid.UUID]) -> list[AgentId]:

@@ -2,8 +2,9 @@
 
 What counts is a failure that is the agent's own: that it was lost, stopped, broke, or does not know
 its own capability. One task counts once, however often it fails: it may be the task's fault. So may
-everything be that somebody has asked for who does not own the agent: no such person's tasks are
-enough alone, nor do they decide a trial.
+everything be that somebody has asked for who does not own the agent: while one such person can have
+brought all of it about, nothing follows, and no such person's task decides a trial. Of what is lost
+nobody knows which task it was that killed the process: it can be any of those that the agent had.
 """
 
 import uuid
@@ -20,9 +21,8 @@ from orchestra.foundation.messaging import Bus
 BY = "the system"
 # What is lost within so many seconds was lost by one and the same event.
 LOSS_SECONDS = 30
-FAULTS = frozenset({"agent_lost", "agent_stopped", "unknown_capability", "handler_error"})
-# What a task can bring about by what it asks for.
-ASKED_FOR = frozenset({"unknown_capability", "handler_error"})
+LOST = "agent_lost"
+FAULTS = frozenset({LOST, "agent_stopped", "unknown_capability", "handler_error"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,20 +36,25 @@ class Policy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """An agent has failed at something: at a task, which somebody has asked for, or a probe."""
+    """An agent has failed at something: at a task, or a probe.
+
+    `asked_by` are those whose doing it can be: who has asked for the task; of a loss, all who had
+    tasks there; of a probe, nobody.
+    """
 
     agent_id: uuid.UUID
     about: uuid.UUID
     code: str
     message: str
-    asked_by: uuid.UUID | None = None
+    asked_by: frozenset[uuid.UUID] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """What follows from faults."""
+    """What follows from faults: `alone` are people each of whom can have done all of it."""
 
     blamed: tuple[uuid.UUID, ...]
+    alone: frozenset[uuid.UUID] = frozenset()
     seconds: float | None = None  # of the quarantine that begins
     round: int = 0
     reason: str = ""
@@ -64,8 +69,8 @@ async def note_faults(
         sentence = judge(
             suspect, [fault for fault in faults if fault.agent_id == suspect.id], policy
         )
-        if sentence.blamed != suspect.blamed:
-            await repository.blame(tx, suspect.id, sentence.blamed)
+        if (sentence.blamed, sentence.alone) != (suspect.blamed, suspect.alone):
+            await repository.blame(tx, suspect.id, sentence.blamed, alone=sentence.alone)
         if sentence.seconds is not None:
             await _begin(tx, suspect, sentence)
             begun.append((suspect, sentence))
@@ -93,19 +98,20 @@ def judge(suspect: Suspect, faults: Sequence[Fault], policy: Policy) -> Sentence
     present = suspect.quarantine
     is_on_trial = present is not None and present.is_on_trial(suspect.now)
     if is_on_trial or policy.failures == 1:  # one more is enough
-        faults = [fault for fault in faults if not _is_anothers(fault, suspect)]
+        faults = [fault for fault in faults if not _others(fault, suspect)]
     if not faults or policy.failures == 0 or (present is not None and not is_on_trial):
-        return Sentence(suspect.blamed)
-    keys = [_key(fault, suspect, policy) for fault in faults]
-    blamed = tuple(dict.fromkeys([*suspect.blamed, *keys]))
+        return Sentence(suspect.blamed, suspect.alone)
+    blamed, alone = _counted(suspect, faults)
     if not is_on_trial and len(blamed) < policy.failures:
-        return Sentence(blamed)
+        return Sentence(blamed, alone)
+    if not is_on_trial and alone:
+        return Sentence(blamed[-(policy.failures - 1) :], alone)
     number = _round(suspect, policy)
     seconds = min(policy.longest_seconds, policy.first_seconds * 2.0 ** min(number - 1, 30))
     last = faults[-1]
     failed = "its trial failed" if is_on_trial else f"{len(blamed)} failures in a row"
     reason = f"{failed}; the last was {last.code}: {last.message}"[:1_000]
-    return Sentence(blamed[-policy.failures :], seconds, number, reason)
+    return Sentence(blamed[-policy.failures :], frozenset(), seconds, number, reason)
 
 
 def _round(suspect: Suspect, policy: Policy) -> int:
@@ -118,18 +124,30 @@ def _round(suspect: Suspect, policy: Policy) -> int:
     return 1 if quiet > policy.longest_seconds else suspect.round + 1
 
 
-def _is_anothers(fault: Fault, suspect: Suspect) -> bool:
-    return fault.code in ASKED_FOR and fault.asked_by not in (None, suspect.owner_id)
+def _counted(
+    suspect: Suspect, faults: Sequence[Fault]
+) -> tuple[tuple[uuid.UUID, ...], frozenset[uuid.UUID]]:
+    """All failures with these, each once, and who can have brought all of them about alone."""
+    blamed, alone = list(suspect.blamed), suspect.alone
+    for fault in faults:
+        key = _loss(blamed, suspect) if fault.code == LOST else fault.about
+        if key not in blamed:
+            others = _others(fault, suspect)
+            alone = alone & others if blamed else others
+            blamed.append(key)
+    return tuple(blamed), alone
 
 
-def _key(fault: Fault, suspect: Suspect, policy: Policy) -> uuid.UUID:
-    """What counts as one failure."""
-    if fault.code == "agent_lost":
-        return uuid.UUID(int=int(suspect.now.timestamp()) // LOSS_SECONDS)
-    if fault.asked_by is None or not _is_anothers(fault, suspect):
-        return fault.about
-    place = fault.about.int % max(1, policy.failures - 1)
-    return uuid.uuid5(fault.asked_by, str(place))
+def _others(fault: Fault, suspect: Suspect) -> frozenset[uuid.UUID]:
+    """Whose doing it can be, but for the agent's owner."""
+    return fault.asked_by - {suspect.owner_id}
+
+
+def _loss(blamed: Sequence[uuid.UUID], suspect: Suspect) -> uuid.UUID:
+    """What a loss counts as, by its second: as the one before it, where they are one event."""
+    now = int(suspect.now.timestamp())
+    recent = (key for key in blamed if 0 <= now - key.int < LOSS_SECONDS)
+    return next(recent, uuid.UUID(int=now))
 
 
 async def _begin(tx: Transaction, suspect: Suspect, sentence: Sentence) -> None:

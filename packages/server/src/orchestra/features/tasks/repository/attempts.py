@@ -72,6 +72,21 @@ async def strikes(tx: Transaction, ids: Sequence[TaskId]) -> dict[TaskId, float]
     return {TaskId(row["task_id"]): row["strikes"] for row in rows}
 
 
+async def users_at(
+    tx: Transaction, agent_ids: Sequence[uuid.UUID]
+) -> dict[uuid.UUID, frozenset[uuid.UUID]]:
+    """Whose tasks these agents have now."""
+    rows = await tx.fetch(
+        """
+        SELECT agent_id, array_agg(DISTINCT user_id) AS users FROM tasks
+        WHERE agent_id = ANY($1::uuid[]) AND state IN ('running', 'cancelling')
+        GROUP BY agent_id
+        """,
+        list(agent_ids),
+    )
+    return {row["agent_id"]: frozenset(row["users"]) for row in rows}
+
+
 async def forgive(
     tx: Transaction, agent_id: uuid.UUID, leases: Sequence[tuple[TaskId, int]], *, code: str
 ) -> int:

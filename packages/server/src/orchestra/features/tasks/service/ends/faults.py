@@ -4,9 +4,10 @@ In the transaction that ends the runs; a batch in which nothing failed costs not
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from orchestra.features import agents
-from orchestra.features.agents import FAULTS, Fault, QuarantinePolicy
+from orchestra.features.agents import FAULTS, LOST, Fault, QuarantinePolicy
 from orchestra.features.tasks.repository import attempts
 from orchestra.features.tasks.repository.attempts import Concerned
 from orchestra.features.tasks.service.ends.ending import Ended, Ending
@@ -39,14 +40,30 @@ async def note(
             about=item.task_id,
             code=item.problem.code,
             message=item.problem.message,
-            asked_by=known.user_id,
+            asked_by=frozenset({known.user_id}),
         )
         for item in failed
         if item.problem
         and (known := concerned.get(item.task_id))
         and not _is_misdirected(item.problem, known)
     ]
+    faults = await _of_all_who_were_there(tx, faults)
     await agents.note_faults(tx, bus, faults, policy_of(settings))
+
+
+async def _of_all_who_were_there(tx: Transaction, faults: Sequence[Fault]) -> list[Fault]:
+    """Losses can be the doing of anybody whose task the agent had, whichever ends first."""
+    lost = {fault.agent_id for fault in faults if fault.code == LOST}
+    if not lost:
+        return list(faults)
+    there = await attempts.users_at(tx, sorted(lost))
+    for fault in faults:
+        if fault.code == LOST:
+            there[fault.agent_id] = there.get(fault.agent_id, frozenset()) | fault.asked_by
+    return [
+        replace(fault, asked_by=there[fault.agent_id]) if fault.code == LOST else fault
+        for fault in faults
+    ]
 
 
 def _is_misdirected(problem: TaskProblem, known: Concerned) -> bool:
