@@ -10,7 +10,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help up setup setup-dev web check test unit web-test e2e chaos chaos-short bench generate
+.PHONY: help up setup setup-dev web check test unit web-test e2e chaos simulation chaos-short bench generate
 
 UV_VERSION := 0.13.9
 UV := .venv/bin/uv
@@ -66,9 +66,11 @@ e2e: setup-dev web
 	pytest -q tests/e2e
 
 # Each run ends with a checker that reads only what the run left behind; a seed repeats it.
-chaos: setup-dev
-	cd packages/server/tests && python -m simulation && python -m simulation --planted
+chaos: setup-dev $(if $(filter --list,$(ARGS)),,simulation)
 	PYTHONPATH=tests python -m chaos $(ARGS)
+
+simulation: setup-dev
+	cd packages/server/tests && python -m simulation && python -m simulation --planted
 
 chaos-short: setup-dev
 	PYTHONPATH=tests python -m chaos --short $(ARGS)
