@@ -115,7 +115,8 @@ def test_a_workflow_is_applied_from_a_file_and_run(api: Api, run: Run, tmp_path:
     api.on("POST", "/api/workflows", Answer(201, body=made))
     assert run("workflow", "apply", "news", "@news.json").out == "name     news\nversion  2\n"
     assert api.sent("POST", "/api/workflows")[0].body == {"name": "news", "spec": spec}
-    api.on("GET", "/api/workflows", Answer(body={"items": [made], "next_cursor": None}))
+    listed = {"user_id": "u1", "name": "news", "version": 2, "created_at": "now"}
+    api.on("GET", "/api/workflows", Answer(body={"items": [listed], "next_cursor": None}))
     assert run("workflow", "list").out == "news\t2\tnow\n"
     started = {"task_id": T1, "name": "news", "version": 2, "state": "waiting"}
     api.on("POST", "/api/workflows/news/runs", Answer(202, body=started))

@@ -1461,7 +1461,7 @@ export interface paths {
         };
         /**
          * ListWorkflows
-         * @description Your workflows by name, each in its newest version.
+         * @description Your workflows by name, each with its newest version, whose nodes `GET` by name shows.
          */
         get: operations["list_workflows"];
         put?: never;
@@ -2083,6 +2083,15 @@ export interface components {
             purpose: components["schemas"]["LinkPurpose"];
             username: string | null;
         };
+        /** ListedWorkflowView */
+        ListedWorkflowView: {
+            /** Format: date-time */
+            created_at: string;
+            name: string;
+            /** Format: uuid */
+            user_id: string;
+            version: number;
+        };
         /** LoginBody */
         LoginBody: {
             password: string;
@@ -2278,6 +2287,11 @@ export interface components {
             items: components["schemas"]["LimitView"][];
             next_cursor?: string | null;
         };
+        /** Page[ListedWorkflowView] */
+        PageOfListedWorkflowView: {
+            items: components["schemas"]["ListedWorkflowView"][];
+            next_cursor?: string | null;
+        };
         /** Page[MessageView] */
         PageOfMessageView: {
             items: components["schemas"]["MessageView"][];
@@ -2321,11 +2335,6 @@ export interface components {
         /** Page[WorkflowRunView] */
         PageOfWorkflowRunView: {
             items: components["schemas"]["WorkflowRunView"][];
-            next_cursor?: string | null;
-        };
-        /** Page[WorkflowView] */
-        PageOfWorkflowView: {
-            items: components["schemas"]["WorkflowView"][];
             next_cursor?: string | null;
         };
         /** PasswordBody */
@@ -5802,7 +5811,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["PageOfWorkflowView"];
+                    "application/json": components["schemas"]["PageOfListedWorkflowView"];
                 };
             };
             /** @description Refused, or failed; `code` says why. */

@@ -53,6 +53,7 @@ async def test_a_run_finishes_on_the_version_on_which_it_began(
     assert done.result == {"both": ["x", "x"]}
     listed = (await http.get("/api/workflows")).json()["items"]
     assert [(item["name"], item["version"]) for item in listed] == [("news", 2)]
+    assert set(listed[0]) == {"user_id", "name", "version", "created_at"}, "not all it declares"
     first = (await http.get("/api/workflows/news", params={"version": 1})).json()
     assert first["spec"] == PIPELINE
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import msgspec
 
-from orchestra.features.workflows.types import Spec, Workflow
+from orchestra.features.workflows.types import ListedWorkflow, Spec, Workflow
 from orchestra.foundation.database import Row, Transaction
 
 _COLUMNS = "user_id, name, version, spec, created_at"
@@ -54,11 +54,11 @@ async def get(
 
 async def find(
     tx: Transaction, user_id: uuid.UUID, *, after: str | None, limit: int
-) -> list[Workflow]:
+) -> list[ListedWorkflow]:
     """The newest versions of one page of somebody's workflows by name, and one more if there is."""
     rows = await tx.fetch(
-        f"""
-        SELECT DISTINCT ON (name) {_COLUMNS} FROM workflows
+        """
+        SELECT DISTINCT ON (name) user_id, name, version, created_at FROM workflows
         WHERE user_id = $1 AND ($2::text IS NULL OR name > $2)
         ORDER BY name, version DESC LIMIT $3
         """,
@@ -66,7 +66,7 @@ async def find(
         after,
         limit + 1,
     )
-    return [_to_workflow(row) for row in rows]
+    return [ListedWorkflow(**dict(row)) for row in rows]
 
 
 async def add_run(tx: Transaction, task_id: uuid.UUID, workflow: Workflow) -> None:

@@ -12,12 +12,14 @@ from orchestra.features.events import Outbox
 from orchestra.features.tasks import Submitter
 from orchestra.features.workflows import repository
 from orchestra.features.workflows.schemas import (
+    ListedWorkflowView,
     RunReplayView,
     RunRequest,
     StartedView,
     WorkflowRequest,
     WorkflowRunView,
     WorkflowView,
+    listed_view,
     run_view,
     workflow_view,
 )
@@ -58,14 +60,14 @@ async def list_workflows(
     database: DatabaseArg,
     limit: FromQuery[int | None] = None,
     cursor: FromQuery[str | None] = None,
-) -> Page[WorkflowView]:
-    """Your workflows by name, each in its newest version."""
+) -> Page[ListedWorkflowView]:
+    """Your workflows by name, each with its newest version, whose nodes `GET` by name shows."""
     size = page_limit(limit)
     after = decode_cursor(cursor, str)[0] if cursor else None
     async with database.transaction() as tx:
         found = await repository.find(tx, actor.owner, after=after, limit=size)
     more = encode_cursor(found[size - 1].name) if len(found) > size else None
-    return Page(items=[workflow_view(item) for item in found[:size]], next_cursor=more)
+    return Page(items=[listed_view(item) for item in found[:size]], next_cursor=more)
 
 
 @get(f"{ROOT}/{{name:str}}", opt=READ, tags=["workflows"])

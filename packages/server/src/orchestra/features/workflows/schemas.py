@@ -5,7 +5,14 @@ from datetime import datetime
 from typing import Any, Literal
 
 from orchestra.features.tasks import NewTask, Priority
-from orchestra.features.workflows.types import Name, Spec, Version, Workflow, WorkflowRun
+from orchestra.features.workflows.types import (
+    ListedWorkflow,
+    Name,
+    Spec,
+    Version,
+    Workflow,
+    WorkflowRun,
+)
 from orchestra.foundation.web import Body, View
 
 
@@ -41,6 +48,15 @@ class WorkflowView(View):
     created_at: datetime
 
 
+class ListedWorkflowView(View):
+    """The newest version of a workflow; what it declares is shown by its name."""
+
+    user_id: uuid.UUID
+    name: str
+    version: int
+    created_at: datetime
+
+
 class StartedView(View):
     """A run is a task: `/api/tasks/{task_id}` and `/api/tasks/{task_id}/tree` show it."""
 
@@ -68,6 +84,12 @@ class WorkflowRunView(View):
 def workflow_view(item: Workflow) -> WorkflowView:
     return WorkflowView(
         name=item.name, version=item.version, spec=item.spec, created_at=item.created_at
+    )
+
+
+def listed_view(item: ListedWorkflow) -> ListedWorkflowView:
+    return ListedWorkflowView(
+        user_id=item.user_id, name=item.name, version=item.version, created_at=item.created_at
     )
 
 

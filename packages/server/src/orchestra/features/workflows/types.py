@@ -62,6 +62,16 @@ class Workflow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ListedWorkflow:
+    """The newest version of somebody's workflow, without what it declares."""
+
+    user_id: uuid.UUID
+    name: str
+    version: int
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkflowRun:
     """A run, which finishes on its version."""
 
