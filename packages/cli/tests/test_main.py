@@ -171,8 +171,9 @@ def test_a_broken_audit_log_fails_the_command_and_names_the_entry(api: Api, run:
 
 
 def test_the_audit_log_shows_names(api: Api, run: Run) -> None:
-    entry = {"at": "now", "actor": {"name": "ada"}, "action": "key.created", "target": None}
-    entry["details"] = {"name": "ci", "scopes": ["a", "b"], "text": "x" * 300}
+    entry = {"at": "now", "actor": {"name": "ada"}, "action": "key.created", "target": None} | {
+        "details": {"name": "ci", "scopes": ["a", "b"], "text": "x" * 300}
+    }
     api.on("GET", "/api/audit", Answer(body={"items": [entry], "next_cursor": None}))
     shown = run("audit", "list").out
     assert shown.startswith("now\tada\tkey.created\t-")

@@ -62,7 +62,7 @@ async def test_a_child_whose_input_no_agent_could_be_sent_is_refused(world: Any,
         command.spawn.children[1].input.CopyFrom(to_value([0] * 11_500))
         refused = (await agent.ask_for(run, command)).refused
         assert refused.code == "input_too_large"
-        assert refused.message.startswith("'b' cannot begin: The input has ")
+        assert refused.message.startswith("The child 'b': The input has ")
         assert (await agent.ask_for(run, agent.spawn("a"))).HasField("spawned")
 
 

@@ -1,13 +1,13 @@
 """Who can have brought all failures of an agent about alone.
 
 Revision ID: 0016
-Revises: 0012
+Revises: 0015
 """
 
 from alembic import op
 
 revision = "0016"
-down_revision = "0012"
+down_revision = "0015"
 branch_labels = None
 depends_on = None
 

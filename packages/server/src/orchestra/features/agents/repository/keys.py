@@ -8,7 +8,6 @@ from datetime import datetime
 from orchestra.foundation.auth import Actor, ActorKind, Role
 from orchestra.foundation.database import Database, Transaction
 
-
 _KEYS = frozenset({ActorKind.AGENT, ActorKind.KEY})
 
 

@@ -31,8 +31,8 @@ _COLUMNS = f"""
     id, name, owner_id, shared, capabilities, capability_details, {_STATUS} AS status, reason,
     version, slots, slots_in_use, labels, resources, restorable, tasks_completed, tasks_failed,
     busy_seconds, round_trip_seconds, connected_at, last_heartbeat_at, control_plane_id,
-    drained_at, drained_by, drain_reason, quarantined_at, quarantine_until, quarantined_by, quarantine_reason,
-    quarantine_round, health"""
+    drained_at, drained_by, drain_reason, quarantined_at, quarantine_until, quarantined_by,
+    quarantine_reason, quarantine_round, health"""
 _UPSERT = f"""
 INSERT INTO agents (id, name, owner_id, shared, capabilities, capability_details, labels, version,
     slots, restorable, created_at, updated_at)

@@ -15,7 +15,7 @@ MAX_AHEAD = 100_000
 MAX_RUNNING = 1_000
 # Of as many of their queues the durations are read, of each those of its newest tasks: so many that
 # succeeded, among so many that ended. Of other queues nothing is known.
-MAX_MEASURED_QUEUES, MEASURED, MEASURED_AMONG = 100, 50, 200
+MAX_MEASURED_QUEUES, MEASURED, MEASURED_AMONG = 20, 50, 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

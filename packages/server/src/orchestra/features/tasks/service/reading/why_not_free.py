@@ -1,5 +1,6 @@
 """Why a task that could run now has no agent: who could take it, limits, and its place in line."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -74,7 +75,8 @@ async def _seconds(
 ) -> float | None:
     """Until its turn; None if too little is measured to say it."""
     running = await repository.running(tx, [agent.id for agent in able if agent.in_use])
-    queues = dict.fromkeys([task.queue, *(other.queue for other in running)])
+    usual = Counter(other.queue for other in running).most_common()
+    queues = dict.fromkeys([task.queue, *(queue for queue, _ in usual)])
     took = await repository.took(tx, list(queues))
     return turns.estimate(able, running, took, queue=task.queue, ahead=ahead)
 
