@@ -127,6 +127,32 @@ def test_processes_that_start_at_once_migrate_one_after_the_other(empty_url: str
     assert asyncio.run(migrations.current_revision(empty_url)) == migrations.newest_revision()
 
 
+def test_agents_that_had_a_key_and_never_came_are_expected(empty_url: str) -> None:
+    runner.upgrade(empty_url, target="0012")
+    asyncio.run(_write(empty_url, "0001"))
+    expected = asyncio.run(_expected(empty_url))
+    assert [(name, status) for name, status, _ in expected] == [("ghost", "offline")]
+    assert expected[0][2] == "enrolled by old at 2026-01-02 03:04:05 UTC, has not connected yet"
+
+
+async def _expected(url: str) -> list[tuple[str, str, str]]:
+    """Of three keys, of which one is revoked and one is an agent's, what the migration makes."""
+    connection = await asyncpg.connect(url, timeout=10)
+    try:
+        await connection.execute(
+            "INSERT INTO agent_keys (id, owner_id, name, secret_hash, created_at, revoked_at)"
+            " SELECT name, $1::uuid, name, '', '2026-01-02 03:04:05Z', revoked_at::timestamptz"
+            " FROM (VALUES ('ghost', NULL), ('old', NULL), ('gone', '2026-01-03'))"
+            " AS given (name, revoked_at)",
+            PERSON,
+        )
+        await migrations.migrate(url)
+        rows = await connection.fetch("SELECT name, status, reason FROM agents WHERE name <> 'old'")
+    finally:
+        await connection.close(timeout=5)
+    return [tuple(row) for row in rows]
+
+
 async def _write(url: str, revision: str) -> None:
     names = {
         "person": PERSON,
