@@ -128,7 +128,7 @@ def test_processes_that_start_at_once_migrate_one_after_the_other(empty_url: str
 
 
 def test_agents_that_had_a_key_and_never_came_are_expected(empty_url: str) -> None:
-    runner.upgrade(empty_url, target="0012")
+    runner.upgrade(empty_url, target="0014")
     asyncio.run(_write(empty_url, "0001"))
     expected = asyncio.run(_expected(empty_url))
     assert [(name, status) for name, status, _ in expected] == [("ghost", "offline")]

@@ -3,9 +3,7 @@
 from typing import Any
 
 import pytest
-from orchestra.features.tasks.service.values import to_value
 from orchestra.features.workflows.service import running
-from orchestra_protocol import agent_pb2 as pb
 from workflow_runs import PIPELINE, declare, start
 
 pytestmark = pytest.mark.anyio
@@ -195,20 +193,3 @@ async def test_lists_are_paged(http: Any) -> None:
     for version in ("0", str(2**31), "x"):
         wrong = await http.get("/api/workflows/a", params={"version": version})
         assert wrong.status_code in (400, 422)
-
-
-async def test_a_run_whose_next_node_no_agent_could_be_sent_ends_and_says_so(
-    world: Any, wire: Any, http: Any
-) -> None:
-    """Its input is made of results that are not too large each."""
-    pages = [{"$node": "fetch"}] * 5
-    nodes = {"fetch": {"capability": "echo"}, "join": {"capability": "echo", "input": pages}}
-    await declare(http, {"nodes": nodes})
-    async with wire(await world.plane()) as agent:
-        await agent.connect()
-        run = await start(http, None)
-        page = pb.Result(output=to_value([0] * 90_000))
-        await agent.say(await agent.assigned(), pb.AgentEvent(sequence=1, result=page))
-        failed = await world.state(run["task_id"], "failed")
-    assert failed.error.code == "input_too_large"
-    assert failed.error.message.startswith("The child 'join': The input has ")
