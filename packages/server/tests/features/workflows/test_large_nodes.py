@@ -31,7 +31,7 @@ async def test_a_run_whose_next_node_no_agent_could_be_sent_ends_and_says_so(
     nodes = {"fetch": {"capability": "echo"}, "join": {"capability": "echo", "input": FIVE}}
     error = await failure_of(world, wire, http, {"nodes": nodes})
     assert error.code == "input_too_large"
-    assert error.message.startswith("'join' cannot begin: The input has ")
+    assert error.message.startswith("The child 'join': The input has ")
     assert "blob" in error.message
 
 
