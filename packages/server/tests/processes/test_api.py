@@ -169,12 +169,13 @@ async def test_feeds_close_within_two_seconds_when_the_login_ends(sign_in: SignI
 
 
 @pytest.mark.parametrize(
-    "sql",
+    ("sql", "reason"),
     [
-        "UPDATE api_keys SET revoked_at = now() WHERE user_id = $1",
-        "UPDATE users_v2 SET status = 'disabled' WHERE id = $1",
+        ("UPDATE api_keys SET revoked_at = now() WHERE user_id = $1", "login_ended"),
+        ("UPDATE users_v2 SET status = 'disabled' WHERE id = $1", "login_ended"),
+        ("UPDATE users_v2 SET role = 'viewer' WHERE id = $1", "not_allowed"),
     ],
-    ids=["the key is revoked", "the person is blocked"],
+    ids=["the key is revoked", "the person is blocked", "the person has another role"],
 )
 async def test_feeds_of_a_persons_key_close_though_nobody_has_heard(
     sign_in: SignIn,
@@ -182,6 +183,7 @@ async def test_feeds_of_a_persons_key_close_though_nobody_has_heard(
     database: Database,
     monkeypatch: pytest.MonkeyPatch,
     sql: str,
+    reason: str,
 ) -> None:
     monkeypatch.setattr(sweep, "AUTHENTICATE_SECONDS", 1)
     ann, root = await sign_in("ann"), await sign_in("root")
@@ -200,7 +202,7 @@ async def test_feeds_of_a_persons_key_close_though_nobody_has_heard(
             await tx.execute(sql, user)
         async with asyncio.timeout(5):
             last = (await feed.rest())[-1]
-        assert (last["event"], last["data"]) == ("closing", {"reason": "login_ended"})
+        assert (last["event"], last["data"]) == ("closing", {"reason": reason})
         assert not other.response.is_closed
 
 

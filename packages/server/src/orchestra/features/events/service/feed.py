@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from orchestra.features.events.service import encoding
 from orchestra.features.events.service.readers import Reader
-from orchestra.foundation.auth import Credential, Permission
+from orchestra.foundation.auth import Credential, Permission, Role
 
 # As ASGI defines them; the framework is not needed to write bytes.
 Scope = dict[str, Any]
@@ -47,6 +47,7 @@ class Feed:
         "owner",
         "permission",
         "reader",
+        "role",
         "stuck_for",
         "task",
         "watching",
@@ -60,12 +61,13 @@ class Feed:
         caller: str,
         credential: Credential,
         permission: Permission,
+        role: Role,
     ) -> None:
         self.reader = reader
         self.owner = owner
         self.caller = caller
         self.credential = credential
-        self.permission = permission
+        self.permission, self.role = permission, role
         self.task: asyncio.Task[Any] | None = None
         self.watching: Any = None
         self.is_sending = False

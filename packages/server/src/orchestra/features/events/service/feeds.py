@@ -264,6 +264,7 @@ class Feeds:
             caller=_caller(actor),
             credential=credential,
             permission=permission,
+            role=actor.role,
         )
         return FeedResponse(feed)
 

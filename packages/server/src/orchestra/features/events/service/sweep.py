@@ -65,7 +65,10 @@ class Sweep:
         await self.authenticate([feed for feed in feeds if feed.reader.closing is None])
 
     async def authenticate(self, feeds: list[Feed]) -> None:
-        """Asks once for each credential, and closes the feeds of those that do not hold."""
+        """Asks once for each credential, and closes the feeds of those that do not hold.
+
+        What a feed may show was decided by the role with which it was opened.
+        """
         if self._authenticator is None:
             return
         known: dict[Credential, Actor | OrchestraError | None] = {}
@@ -75,7 +78,7 @@ class Sweep:
             answer = known[feed.credential]
             if isinstance(answer, OrchestraError):
                 feed.reader.close("login_ended")
-            elif answer is not None and not answer.may(feed.permission):
+            elif answer is not None and not _is_as_admitted(answer, feed):
                 feed.reader.close("not_allowed")
 
     async def _ask(self, credential: Credential) -> Actor | OrchestraError | None:
@@ -93,3 +96,7 @@ class Sweep:
     def _is_turn(self, feed: Feed, sweeps: int) -> bool:
         """Spreads the feeds evenly over as many sweeps."""
         return (self._count + id(feed) // 64) % sweeps == 0
+
+
+def _is_as_admitted(actor: Actor, feed: Feed) -> bool:
+    return actor.may(feed.permission) and actor.role is feed.role
