@@ -904,7 +904,8 @@ Global___Step: _TypeAlias = Step  # noqa: Y015
 @_typing.final
 class Command(_message.Message):
     """What a run asks of the server. Commands are idempotent by `name`: after a broken stream the agent sends
-    those again that have no reply yet. Refused under an epoch that is over.
+    those again that have no reply yet. Refused under an epoch that is over. While 256 of one run, or more than 8 MiB of
+    the agent, have no reply, the stream is not read on.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -1522,7 +1523,11 @@ class Result(_message.Message):
 
     OUTPUT_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def output(self) -> _struct_pb2.Value: ...
+    def output(self) -> _struct_pb2.Value:
+        """At most the setting max_task_result_bytes as JSON, and 8 KiB less than a message of the stream: else the task fails
+        with result_too_large. The same holds for the output of a step, which is refused.
+        """
+
     def __init__(
         self,
         *,
