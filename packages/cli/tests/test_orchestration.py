@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from contract_server import A1, T1, T2, T3, T4, Answer, Api, Run, frame
 
 ASKED = {
@@ -62,15 +63,34 @@ def test_steps_and_the_record_of_a_cancel_are_lists(api: Api, run: Run) -> None:
     assert run("task", "steps", T1).out == "pay\teffect\tnow\t1\t-\n"
     record = {"requested_at": "then", "requested_by": "ann", "reason": "", "is_complete": True}
     record |= {"tasks": 2, "stopping": 0}
+    fenced = {"id": T1, "how": "fenced", "ran_on_seconds": 5.04, "after_fence": "unknown"}
     pages = [
-        Answer(body={**record, "items": [{"id": T1, "how": "fenced"}], "next_cursor": "x"}),
+        Answer(body={**record, "items": [fenced], "next_cursor": "x"}),
         Answer(body={**record, "items": [{"id": T2, "how": "stopping"}], "next_cursor": None}),
     ]
     api.on("GET", f"/api/tasks/{T1}/cancellation", *pages)
     shown = run("task", "cancellation", T1).out
     assert "requested_by  ann" in shown
-    assert "fenced" in shown
+    assert "fenced\tat least 5.0\tunknown" in shown
     assert "stopping" in shown.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("known", "shown"),
+    [
+        ({}, "7.2\t-"),
+        ({"after_fence": "stopped", "stopped_at": "noon"}, "7.2\tits agent said at noon"),
+        ({"after_fence": "heard", "last_heard_at": "one"}, "at least 7.2\tstill heard of at one"),
+    ],
+)
+def test_what_ran_on_after_a_cancel_is_told_in_words(
+    api: Api, run: Run, known: dict[str, str], shown: str
+) -> None:
+    record = {"requested_at": "then", "requested_by": "ann", "reason": "", "is_complete": True}
+    record |= {"tasks": 1, "stopping": 0, "next_cursor": None}
+    item = {"id": T1, "how": "fenced", "ran_on_seconds": 7.21, **known}
+    api.on("GET", f"/api/tasks/{T1}/cancellation", Answer(body={**record, "items": [item]}))
+    assert shown in run("task", "cancellation", T1).out
 
 
 def test_an_approval_is_bound_to_what_was_shown(api: Api, run: Run) -> None:

@@ -114,8 +114,39 @@ async def test_a_revoked_run_is_stopped_and_the_next_lease_begins_anew(plane: Co
         await task.wait_for(lambda task: bool(task.events))
         task.revoke()
         assert await task.result() == "done"
+        await task.wait_for(lambda task: task.stopped == [2])
     assert stopped == [2]
     assert (task.attempt, task.epoch, task.text) == (2, 4, "attempt 2")
+    assert task.refused == 0
+
+
+async def test_the_server_learns_when_a_handler_leaves_that_did_not_heed_the_revocation(
+    plane: ControlPlane,
+) -> None:
+    agent = Agent("stubborn", slots=2)
+    revoked, onward = asyncio.Event(), asyncio.Event()
+
+    @agent.task("work")
+    async def work(ctx: Context) -> str:
+        await ctx.emit("started")
+        if ctx.attempt == 1:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                revoked.set()
+                await onward.wait()
+        return "done"
+
+    async with serving(agent, plane):
+        task = await plane.submit("work")
+        await task.wait_for(lambda task: bool(task.events))
+        task.revoke()
+        async with asyncio.timeout(BOUND):
+            await revoked.wait()
+        assert await task.result() == "done"
+        assert task.stopped == [], "the first handler is still there"
+        onward.set()
+        await task.wait_for(lambda task: task.stopped == [2])
     assert task.refused == 0
 
 
@@ -143,6 +174,32 @@ async def test_a_lease_that_the_welcome_does_not_name_is_given_up(plane: Control
         assert await task.result() == "done"
         assert stopped.is_set()
     assert task.attempt == 2
+
+
+async def test_a_handler_that_left_while_its_lease_was_lost_is_said_to_have_stopped(
+    plane: ControlPlane,
+) -> None:
+    plane.lease_seconds = 0.05
+    agent = Agent("away")
+    onward = asyncio.Event()
+
+    @agent.task("work")
+    async def work(ctx: Context) -> str:
+        await ctx.emit("started")
+        if ctx.attempt == 1:
+            await onward.wait()
+        return "done"
+
+    async with serving(agent, plane):
+        task = await plane.submit("work")
+        await task.wait_for(lambda task: bool(task.events))
+        await plane.stop()
+        await task.wait_for(lambda task: task.state == "queued")
+        onward.set()
+        await plane.start()
+        await task.wait_for(lambda task: task.stopped == [2])
+        assert await task.result() == "done"
+    assert task.refused == 0
 
 
 async def test_an_assignment_that_comes_twice_runs_once(plane: ControlPlane) -> None:

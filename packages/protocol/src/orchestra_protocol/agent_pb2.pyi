@@ -1572,7 +1572,9 @@ Global___Failure: _TypeAlias = Failure  # noqa: Y015
 
 @_typing.final
 class Cancelled(_message.Message):
-    """The handler has stopped because it was asked to."""
+    """The handler has stopped because it was asked to. Of a run that was revoked it changes nothing, and is still welcome once
+    the handler has left: the record of a cancel then says when the run really stopped.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -108,11 +108,23 @@ class Outbox:
         with self.lock:
             run.sealed = True
             run.commands.close()
+            if run.revoked and not run.suspended:
+                self.tell_stopped(run)
             if run.revoked or run.ended:
                 return
             run.ended = True
             run.log.append(last)
             self._schedule(run)
+
+    def tell_stopped(self, run: Run) -> None:
+        """Say of a run that is not this agent's any more that its handler has left.
+
+        Nobody waits for it, but whoever has cancelled the task can see when it really stopped.
+        Said once: without a stream it is dropped.
+        """
+        reason = run.cancel_reason or "the run was taken back"
+        stopped = pb.AgentEvent(sequence=run.log.last + 1, cancelled=pb.Cancelled(reason=reason))
+        self.post(_wire.stamp(self._message(run, [stopped]), self.agent_id))
 
     def _schedule(self, run: Run) -> None:
         if not (run.log.unsent or run.commands.unsent):

@@ -81,6 +81,8 @@ class RunTable:
             for run in self.held():
                 item = kept.get(run.task_id)
                 if item is None or item.epoch != run.epoch:
+                    if run.ended:
+                        self._outbox.tell_stopped(run)
                     self._revoke(run, "the control plane has given the task away")
                 else:
                     run.log.acknowledge(item.sequence)

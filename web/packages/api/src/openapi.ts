@@ -2666,14 +2666,18 @@ export interface components {
         };
         /** StoppedView */
         StoppedView: {
+            /** @enum {null|string} */
+            after_fence: "stopped" | "heard" | "unknown" | null;
             agent_name: string;
             capability: string;
             code: string;
             depth: number;
+            fenced_at: string | null;
             /** @enum {string} */
             how: "acknowledged" | "fenced" | "not_running" | "ended_itself" | "stopping" | "detached";
             /** Format: uuid */
             id: string;
+            last_heard_at: string | null;
             last_refused_at: string | null;
             parent_id: string | null;
             ran_on_seconds: number | null;

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -41,8 +42,14 @@ STOPPED_COLUMNS = {
     "agent_name": "AGENT",
     "state": "STATE",
     "how": "HOW",
-    "ran_on_seconds": "RAN ON (S)",
+    "ran_on": "RAN ON (S)",
+    "after_fence": "AFTER THE FENCE",
     "refused_writes": "REFUSED WRITES",
+}
+AFTER_FENCE = {
+    "stopped": "its agent said at {at} that it had stopped",
+    "heard": "still heard of at {at}; unknown after that",
+    "unknown": "unknown",
 }
 TaskId = Annotated[
     str, typer.Argument(metavar="ID", help="The id of the task.", parser=an_id("a task's"))
@@ -274,7 +281,18 @@ def cancellation(session: Session, task_id: TaskId) -> None:
         output.write_json(record)
         return
     output.record({name: record[name] for name in CANCELLATION})
-    output.table(record["items"], STOPPED_COLUMNS)
+    output.table([{**item, **_ran_on(item)} for item in record["items"]], STOPPED_COLUMNS)
+
+
+def _ran_on(item: Mapping[str, Any]) -> dict[str, str | None]:
+    """How long a run went on after the cancel, and what of that nobody knows, in words."""
+    seconds = item.get("ran_on_seconds")
+    ran_on = None if seconds is None else f"{seconds:.1f}"
+    known = item.get("after_fence")
+    if known is None:
+        return {"ran_on": ran_on, "after_fence": None}
+    words = AFTER_FENCE[known].format(at=item.get("stopped_at") or item.get("last_heard_at"))
+    return {"ran_on": ran_on if known == "stopped" else f"at least {ran_on}", "after_fence": words}
 
 
 def follow_to_end(session: Session, task_id: str) -> None:

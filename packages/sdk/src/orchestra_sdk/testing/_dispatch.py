@@ -1,5 +1,6 @@
 """Which agent gets which task, and what is accepted from it: the rules of leases and epochs."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from orchestra_protocol import agent_pb2 as pb
@@ -153,7 +154,7 @@ class Dispatch:
         task = self.tasks[message.task_id]
         events = _wire.unwrap(message, pb.TaskEvents).events
         if task.agent_id != agent.id or task.epoch != message.epoch:
-            task.refused += len(events)
+            self._late(task, message.epoch, events)
             return
         for event in events:
             task.accept(event)
@@ -165,6 +166,15 @@ class Dispatch:
             self._released(task, agent)
         if task.finished:
             self._orchestration.ended(task)
+
+    def _late(self, task: SubmittedTask, epoch: int, events: Iterable[pb.AgentEvent]) -> None:
+        """Refuse what comes under an old epoch; that a handler has left is good to know."""
+        for event in events:
+            if event.HasField("cancelled"):
+                task.stopped.append(epoch)
+                task.changed()
+            else:
+                task.refused += 1
 
     def _released(self, task: SubmittedTask, agent: ConnectedAgent) -> None:
         self._leased[agent.id].pop(task.id, None)

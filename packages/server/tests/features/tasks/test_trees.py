@@ -1,11 +1,14 @@
 """Trees of tasks: what is below is stopped, and it is known who stopped when and what ran on."""
 
+import asyncio
+import threading
 from typing import Any
 
 import pytest
 from orchestra.features.events import Outbox
 from orchestra.features.tasks import Task, cancel
 from orchestra_protocol import agent_pb2 as pb
+from orchestra_sdk import Agent, SyncContext
 
 pytestmark = pytest.mark.anyio
 
@@ -86,7 +89,125 @@ async def test_a_run_that_does_not_stop_is_fenced_and_what_it_does_after_is_on_r
     (fenced,) = [item for item in record["items"] if item["id"] == grandchild.task_id]
     assert (fenced["how"], fenced["code"]) == ("fenced", "cancel_unanswered")
     assert (fenced["refused_writes"], fenced["state"]) == (1, "cancelled")
+    assert fenced["after_fence"] == "stopped", "with its result the run was over at the agent"
+    assert fenced["stopped_at"] == fenced["last_heard_at"] > fenced["fenced_at"]
     assert fenced["ran_on_seconds"] >= 0.3
+
+
+async def fenced_run(world: Any, agent: Any) -> pb.TaskMessage:
+    """A run that did not stop in time, as its agent knows by now."""
+    task = await world.submit("echo", 1)
+    run: pb.TaskMessage = await agent.assigned()
+    await stop(world, task.id)
+    await world.state(task.id, "cancelled")
+    await agent.next(pb.TASK_TYPE_REVOKE)
+    return run
+
+
+async def record_of(world: Any, http: Any, task_id: Any, known: str | None) -> dict[str, Any]:
+    """The record of a cancelled task, once it says that of what ran on."""
+
+    async def item() -> Any:
+        answer = (await http.get(f"/api/tasks/{task_id}/cancellation")).json()
+        (item,) = answer["items"]
+        return item if item["after_fence"] == known else None
+
+    found: dict[str, Any] = await world.eventually(item)
+    return found
+
+
+async def test_of_a_fenced_run_nobody_knows_more_until_its_agent_speaks_of_it(
+    world: Any, wire: Any, doors: Any
+) -> None:
+    http = await doors(world.key)
+    await world.worker(cancel_grace_seconds=0.3)
+    async with wire(await world.plane()) as agent:
+        await agent.connect()
+        run = await fenced_run(world, agent)
+        silent = await record_of(world, http, run.task_id, "unknown")
+        assert (silent["how"], silent["stopped_at"], silent["last_heard_at"]) == (
+            "fenced",
+            None,
+            None,
+        )
+        await agent.say(run, agent.token(1, "on and on"))
+        heard = await record_of(world, http, run.task_id, "heard")
+        assert heard["last_heard_at"] > heard["fenced_at"] == silent["fenced_at"]
+        assert heard["ran_on_seconds"] > silent["ran_on_seconds"]
+        assert (heard["stopped_at"], heard["refused_writes"]) == (None, 0)
+        await agent.say(run, cancelled(2))
+        stopped = await record_of(world, http, run.task_id, "stopped")
+    assert (stopped["how"], stopped["code"]) == ("fenced", "cancel_unanswered")
+    assert stopped["ran_on_seconds"] > heard["ran_on_seconds"]
+    assert stopped["refused_writes"] == 0, "that it has stopped asks for nothing"
+
+
+async def test_an_agent_that_comes_back_with_a_fenced_run_was_running_it(
+    world: Any, wire: Any, doors: Any
+) -> None:
+    http = await doors(world.key)
+    await world.worker(cancel_grace_seconds=0.3)
+    async with wire(await world.plane()) as agent:
+        await agent.connect()
+        begun, waiting = await fenced_run(world, agent), await fenced_run(world, agent)
+        await agent.disconnect()
+        agent.waiting = [(waiting.task_id, waiting.epoch)]
+        await agent.connect((begun.task_id, begun.epoch))
+        await record_of(world, http, begun.task_id, "heard")
+        assert await record_of(world, http, waiting.task_id, "unknown")
+
+
+async def test_a_handler_of_the_sdk_that_left_late_is_on_record(world: Any, doors: Any) -> None:
+    http = await doors(world.key)
+    await world.worker(cancel_grace_seconds=0.3)
+    agent, begun, onward = Agent("stubborn"), threading.Event(), threading.Event()
+
+    @agent.task("stubborn")
+    def work(ctx: SyncContext) -> None:
+        begun.set()
+        onward.wait(20)
+
+    async with world.sdk(agent, (await world.plane()).address):
+        task = await world.submit("stubborn")
+        await asyncio.to_thread(begun.wait, 20)
+        await stop(world, task.id)
+        await world.state(task.id, "cancelled")
+        silent = await record_of(world, http, task.id, "unknown")
+        onward.set()
+        stopped = await record_of(world, http, task.id, "stopped")
+    assert stopped["ran_on_seconds"] > silent["ran_on_seconds"] >= 0.3
+    assert stopped["refused_writes"] == 0
+
+
+async def test_what_a_stranger_says_of_a_fenced_run_is_not_its_agents_word(
+    world: Any, wire: Any, doors: Any
+) -> None:
+    http = await doors(world.key)
+    await world.worker(cancel_grace_seconds=0.3)
+    plane = await world.plane()
+    async with wire(plane) as agent, wire(plane, name="b", capabilities=("other",)) as stranger:
+        await agent.connect()
+        await stranger.connect()
+        run = await fenced_run(world, agent)
+        await stranger.say(run, cancelled(1))
+        await stranger.next(pb.TASK_TYPE_REVOKE)
+        refused = await record_of(world, http, run.task_id, "unknown")
+    assert (refused["refused_writes"], refused["last_heard_at"]) == (1, None)
+
+
+async def test_a_run_that_fails_as_it_is_asked_to_stop_has_ended_itself(
+    world: Any, wire: Any, doors: Any
+) -> None:
+    http = await doors(world.key)
+    async with wire(await world.plane()) as agent:
+        await agent.connect()
+        task = await world.submit("echo", 1)
+        run = await agent.assigned()
+        await stop(world, task.id)
+        await agent.say(run, agent.failure(1, "broken", retryable=True))
+        await world.state(task.id, "cancelled")
+    item = await record_of(world, http, run.task_id, None)
+    assert (item["how"], item["code"], item["fenced_at"]) == ("ended_itself", "broken", None)
 
 
 async def test_a_running_parent_is_over_only_after_its_children(world: Any, wire: Any) -> None:

@@ -329,6 +329,8 @@ class Stopped:
     `how`: acknowledged (its agent said that it stopped), fenced (its lease was taken back, `code`
     says why), not_running, ended_itself (a result or failure came first), stopping (not over yet),
     detached (was not asked to stop). `refused_writes` came from its agent when its lease was over.
+    Of a fenced run, `stopped_at` is when its agent said that it had stopped, and `last_heard_at`
+    when it last spoke of it: without these nobody knows how long the process ran on.
     """
 
     id: TaskId
@@ -339,6 +341,8 @@ class Stopped:
     state: TaskState
     requested_at: datetime | None
     stopped_at: datetime | None
+    fenced_at: datetime | None
+    last_heard_at: datetime | None
     how: How
     code: str
     refused_writes: int

@@ -29,6 +29,12 @@ WHERE ($2::int IS NULL OR (depth, id) > ($2, $3::uuid))
 ORDER BY depth, id LIMIT $4
 """
 
+# Why the server takes a run from an agent that has it; where it has not begun, nothing ran on.
+_TAKEN_BACK = """
+    'agent_lost', 'agent_away', 'run_timeout', 'progress_timeout', 'cancel_unanswered', 'deadline'
+"""
+_NOT_BEGUN = "'given_back', 'undeliverable'"
+
 # How each was stopped: its last run may have said so itself, or its lease was taken from it.
 _STOPPED = f"""
 SELECT tasks.id, parent_id, depth, capability, {AGENT_NAME}, state,
@@ -36,17 +42,19 @@ SELECT tasks.id, parent_id, depth, capability, {AGENT_NAME}, state,
         WHEN cancelled_with IS DISTINCT FROM $1 THEN NULL ELSE cancel_requested_at
     END AS requested_at, CASE
         WHEN run.ended_at >= cancel_requested_at THEN run.ended_at ELSE finished_at
-    END AS stopped_at, CASE
+    END AS ended_at, run.stopped_at, run.last_heard_at, CASE
         WHEN cancelled_with IS DISTINCT FROM $1 THEN 'detached'
         WHEN finished_at IS NULL AND (run.epoch IS NULL OR run.ended_at IS NULL) THEN 'stopping'
         WHEN state IN ('succeeded', 'failed') THEN 'ended_itself'
         WHEN run.ended_at IS NULL OR run.ended_at < cancel_requested_at THEN 'not_running'
         WHEN run.error ->> 'code' = 'stopped_by_agent' THEN 'acknowledged'
-        ELSE 'fenced'
+        WHEN run.error ->> 'code' IN ({_TAKEN_BACK}) THEN 'fenced'
+        WHEN coalesce(run.error ->> 'code', 'given_back') IN ({_NOT_BEGUN}) THEN 'not_running'
+        ELSE 'ended_itself'
     END AS how, coalesce(run.error ->> 'code', '') AS code
 FROM tasks LEFT JOIN LATERAL (
-    SELECT epoch, ended_at, error FROM task_attempts WHERE task_id = tasks.id
-    ORDER BY epoch DESC LIMIT 1
+    SELECT epoch, ended_at, error, last_heard_at, stopped_at FROM task_attempts
+    WHERE task_id = tasks.id ORDER BY epoch DESC LIMIT 1
 ) AS run ON true
 WHERE (cancelled_with = $1 OR detached AND parent_id IN (
     SELECT id FROM tasks AS stopped WHERE stopped.cancelled_with = $1
@@ -115,4 +123,8 @@ def _to_stopped(row: Row) -> Stopped:
     values = dict(row)
     values["id"] = TaskId(values["id"])
     values["state"] = TaskState(values["state"])
+    ended_at, is_fenced = values.pop("ended_at"), values["how"] == "fenced"
+    values["fenced_at"] = ended_at if is_fenced else None
+    if not is_fenced:  # then the end of the run is known
+        values["stopped_at"], values["last_heard_at"] = ended_at, None
     return Stopped(**values)

@@ -2,7 +2,7 @@
 
 import uuid
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from orchestra.features.tasks.schemas.tasks import ErrorView
 from orchestra.features.tasks.types import (
@@ -14,6 +14,9 @@ from orchestra.features.tasks.types import (
     TreeNode,
 )
 from orchestra.foundation.web import View
+
+# What is known of a run's process once its lease was taken back.
+AfterFence = Literal["stopped", "heard", "unknown"]
 
 
 class TreeNodeView(View):
@@ -50,7 +53,13 @@ class StepView(View):
 
 
 class StoppedView(View):
-    """How one task came to its end; `ran_on_seconds` after it was asked to stop."""
+    """How one task came to its end; `ran_on_seconds` after it was asked to stop.
+
+    A run is fenced when its lease is taken back: nothing that it writes counts from `fenced_at` on,
+    but its process may go on. `after_fence` says what is known of that: "stopped" (its agent said
+    so at `stopped_at`), "heard" (its agent last spoke of it at `last_heard_at`) or "unknown". Of
+    the last two `ran_on_seconds` is what is known: it may have been more.
+    """
 
     id: uuid.UUID
     parent_id: uuid.UUID | None
@@ -62,6 +71,9 @@ class StoppedView(View):
     code: str
     requested_at: datetime | None
     stopped_at: datetime | None
+    fenced_at: datetime | None
+    last_heard_at: datetime | None
+    after_fence: AfterFence | None
     ran_on_seconds: float | None
     refused_writes: int
     last_refused_at: datetime | None
@@ -134,9 +146,6 @@ def cancellation_view(
 
 
 def _stopped_view(item: Stopped) -> StoppedView:
-    seconds = None
-    if item.requested_at is not None and item.stopped_at is not None:
-        seconds = max(0.0, (item.stopped_at - item.requested_at).total_seconds())
     return StoppedView(
         id=item.id,
         parent_id=item.parent_id,
@@ -148,10 +157,29 @@ def _stopped_view(item: Stopped) -> StoppedView:
         code=item.code,
         requested_at=item.requested_at,
         stopped_at=item.stopped_at,
-        ran_on_seconds=seconds,
+        fenced_at=item.fenced_at,
+        last_heard_at=item.last_heard_at,
+        after_fence=_after_fence(item),
+        ran_on_seconds=_ran_on(item),
         refused_writes=item.refused_writes,
         last_refused_at=item.last_refused_at,
     )
+
+
+def _after_fence(item: Stopped) -> AfterFence | None:
+    if item.fenced_at is None:
+        return None
+    if item.stopped_at is not None:
+        return "stopped"
+    return "unknown" if item.last_heard_at is None else "heard"
+
+
+def _ran_on(item: Stopped) -> float | None:
+    """Until it had stopped; of a fenced run that never said so, until it was last known of."""
+    until = item.stopped_at or item.last_heard_at or item.fenced_at
+    if item.requested_at is None or until is None:
+        return None
+    return max(0.0, (until - item.requested_at).total_seconds())
 
 
 def _error(problem: TaskProblem | None) -> ErrorView | None:

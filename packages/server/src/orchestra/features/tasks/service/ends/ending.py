@@ -13,7 +13,7 @@ from orchestra.features.tasks import events
 from orchestra.features.tasks.errors import NotAllowed, StaleEpoch, TaskNotFound
 from orchestra.features.tasks.events import Subject
 from orchestra.features.tasks.repository import ending as repository
-from orchestra.features.tasks.repository import fairness, families
+from orchestra.features.tasks.repository import fairness, families, late
 from orchestra.features.tasks.repository.ending import RETURNED, SUSPENDED, Change, Locked
 from orchestra.features.tasks.service import references, retrying
 from orchestra.features.tasks.service.announcing import tell, tell_of_waiting
@@ -325,9 +325,15 @@ async def _tell(bus: Bus, decided: Sequence[_Decided]) -> None:
 async def _audit(
     tx: Transaction, endings: Sequence[Ending], outcomes: Sequence[Ended | Exception]
 ) -> None:
-    """A write under a lease that is over is refused, and somebody may want to know why it came."""
+    """A write under a lease that is over is refused, and somebody may want to know why it came.
+
+    Word from the agent that had the lease that it has stopped asks for nothing, and is only noted.
+    """
     for ending, outcome in zip(endings, outcomes, strict=True):
-        if isinstance(outcome, StaleEpoch) and ending.by_agent:
+        if not isinstance(outcome, StaleEpoch) or ending.agent_id is None:
+            continue
+        was_its = await late.has_stopped(tx, ending.task_id, ending.epoch, ending.agent_id)
+        if ending.trigger is not Trigger.STOPPED or not was_its:
             stale = Stale(ending.task_id, ending.epoch, ending.trigger, outcome.message)
             await note_stale(tx, ending.by, stale)
 

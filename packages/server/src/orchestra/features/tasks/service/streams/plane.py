@@ -31,6 +31,7 @@ from orchestra.features.tasks.service.streams.assignment import (
 )
 from orchestra.features.tasks.service.streams.commands import Commander
 from orchestra.features.tasks.service.streams.keeping import Keeper
+from orchestra.features.tasks.service.streams.late import LateWords
 from orchestra.features.tasks.service.streams.moving import Elsewhere
 from orchestra.features.tasks.service.streams.probing import Prober
 from orchestra.features.tasks.service.streams.receiving import Receiver
@@ -44,7 +45,7 @@ from orchestra.foundation import clock
 from orchestra.foundation.auth import Actor
 from orchestra.foundation.concurrency import Guard
 from orchestra.foundation.database import Database
-from orchestra.foundation.errors import Conflict, NotFound, OrchestraError, Unavailable
+from orchestra.foundation.errors import Conflict, OrchestraError, Unavailable
 from orchestra.foundation.messaging import Bus
 from orchestra.foundation.settings import Settings
 
@@ -103,8 +104,10 @@ class Plane:
             session_of=self.session_of,
             give_up=self.give_up,
         )
+        self.late = LateWords(database)
         self._receiver = Receiver(
             bus=bus,
+            late=self.late,
             keeper=self.keeper,
             commander=self.commander,
             prober=self.prober,
@@ -123,7 +126,7 @@ class Plane:
         )
         self._issue_token = issue_token
         self._history = History(bus)
-        self._arrivals = Arrivals(database, control_plane_id=control_plane_id)
+        self._arrivals = Arrivals(database, self.late, control_plane_id=control_plane_id)
         self._elsewhere = Elsewhere(bus, control_plane_id=control_plane_id)
         self._attaching: defaultdict[uuid.UUID, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._guard = Guard()
@@ -141,8 +144,8 @@ class Plane:
 
         Raises NotFound for an agent that is not the caller's, NameTaken, or Unavailable.
         """
-        agent_id = _agent_id(hello.agent_id)
-        record = await self._arrivals.record(actor, agent_id)
+        record = await self._arrivals.record(actor, hello.agent_id)
+        agent_id = record.id
         async with self._attaching[agent_id]:
             if self.is_stopping:
                 raise Unavailable("This control plane stops; connect again.")
@@ -233,6 +236,7 @@ class Plane:
         session = self.session_of(run)
         if session is not None:
             session.revoke(run, reason)
+        self.late.note(run.task_id, run.epoch, run.agent_id, at=run.last_event_at)
         self._remove(run)
 
     def give_up(self, run: Run, ending: Ending) -> None:
@@ -390,10 +394,3 @@ class Plane:
         if self.runs.get(run.task_id) is run:
             del self.runs[run.task_id]
             self.slots.leave(run)
-
-
-def _agent_id(text: str) -> uuid.UUID:
-    try:
-        return uuid.UUID(text)
-    except ValueError as error:
-        raise NotFound("There is no such agent.") from error

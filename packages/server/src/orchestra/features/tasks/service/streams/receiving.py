@@ -12,11 +12,13 @@ from orchestra.features.tasks import events
 from orchestra.features.tasks.errors import BadMessage
 from orchestra.features.tasks.service.streams.commands import Commander
 from orchestra.features.tasks.service.streams.keeping import Keeper
+from orchestra.features.tasks.service.streams.late import LateWords
 from orchestra.features.tasks.service.streams.probing import Prober
 from orchestra.features.tasks.service.streams.run import Run
 from orchestra.features.tasks.service.streams.session import Session
 from orchestra.features.tasks.service.streams.slots import Slots
 from orchestra.features.tasks.types import TaskId
+from orchestra.foundation import clock
 from orchestra.foundation.messaging import Bus
 
 _M = TypeVar("_M", bound=WireMessage)
@@ -30,13 +32,14 @@ class Receiver:
         self,
         *,
         bus: Bus,
+        late: LateWords,
         keeper: Keeper,
         commander: Commander,
         prober: Prober,
         slots: Slots,
         find: Callable[[TaskId, int], Run | None],
     ) -> None:
-        self._prober, self._slots = prober, slots
+        self._prober, self._slots, self._late = prober, slots, late
         self._bus, self._keeper, self._commander, self._find = bus, keeper, commander, find
 
     async def receive(self, session: Session, message: pb.TaskMessage) -> None:
@@ -80,6 +83,7 @@ class Receiver:
             session.backlog.note_begun(run)
             await self._commander.take_in(run, command)
             return
+        self._late.note(task_id, message.epoch, session.agent.id, at=clock.monotonic())
         stranger = _stranger(session, task_id, message.epoch)
         await self._commander.refuse(session, stranger, command)
         session.revoke(stranger, "The lease is over.")
@@ -104,6 +108,9 @@ class Receiver:
         ends = [event for event in batch.events if event.WhichOneof("event") in _ENDS]
         if ends:
             await self._keeper.refuse(stranger, ends[-1], session.actor)
+        else:
+            at = clock.monotonic()
+            self._late.note(stranger.task_id, stranger.epoch, session.agent.id, at=at)
         session.revoke(stranger, "The lease is over.")
 
 

@@ -6,6 +6,7 @@ can know, so it counts; but a process that still has the run has survived it, an
 
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import structlog
 from orchestra_protocol import agent_pb2 as pb
@@ -22,26 +23,35 @@ AGENT_AWAY = "agent_away"
 MOST = 2_000
 
 
-async def forgive(
-    database: Database, agent_id: uuid.UUID, running: Sequence[pb.RunningTask], held: Sequence[Held]
-) -> None:
-    """Takes back the losses of runs that the agent has and the database has given up.
+@dataclass(frozen=True, slots=True)
+class GivenUp:
+    """A run that an agent has and the database has given up. It may not have begun there."""
 
-    Nearly always there are none, and this costs nothing.
-    """
+    task_id: TaskId
+    epoch: int
+    has_begun: bool
+
+
+def given_up(running: Sequence[pb.RunningTask], held: Sequence[Held]) -> list[GivenUp]:
+    """Of what an agent says that it has; nearly always nothing."""
     ours = {(item.task_id, item.epoch) for item in held}
-    claimed = [lease for item in running[:MOST] if (lease := _lease(item)) is not None]
-    given_up = [lease for lease in claimed if lease not in ours]
-    if not given_up:
+    claimed = [run for item in running[:MOST] if (run := _run(item)) is not None]
+    return [run for run in claimed if (run.task_id, run.epoch) not in ours]
+
+
+async def forgive(database: Database, agent_id: uuid.UUID, runs: Sequence[GivenUp]) -> None:
+    """Takes back the losses of runs that their agent still has."""
+    if not runs:
         return
+    leases = [(run.task_id, run.epoch) for run in runs]
     async with database.transaction() as tx:
-        forgiven = await attempts.forgive(tx, agent_id, given_up, code=AGENT_AWAY)
+        forgiven = await attempts.forgive(tx, agent_id, leases, code=AGENT_AWAY)
     if forgiven:
         log.info("an agent was away, not dead", agent_id=str(agent_id), runs=forgiven)
 
 
-def _lease(item: pb.RunningTask) -> tuple[TaskId, int] | None:
+def _run(item: pb.RunningTask) -> GivenUp | None:
     try:
-        return TaskId(uuid.UUID(item.task_id)), item.epoch
+        return GivenUp(TaskId(uuid.UUID(item.task_id)), item.epoch, not item.waiting)
     except ValueError:
         return None

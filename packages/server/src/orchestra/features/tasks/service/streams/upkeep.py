@@ -53,6 +53,7 @@ class Upkeep:
         self._guard.spawn("leases", forever("leases", self._renew))
         self._guard.spawn("probes", forever("probes", plane.prober.step))
         self._guard.spawn("texts", forever("texts", self._save))
+        self._guard.spawn("late-words", forever("late words", plane.late.write))
         self._guard.spawn("callers", forever("callers", self._check_callers))
         self._guard.spawn("spread", forever("spread", Spreader(plane).step))
 
