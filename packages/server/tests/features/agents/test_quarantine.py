@@ -74,7 +74,7 @@ def test_failures_of_different_tasks_in_a_row_lead_to_quarantine() -> None:
     assert sentence.reason == "3 failures in a row; the last was handler_error: It broke."
 
 
-@pytest.mark.parametrize("code", ["handler_error", "unknown_capability", "agent_stopped"])
+@pytest.mark.parametrize("code", ["handler_error", "unknown_capability"])
 def test_what_one_stranger_asks_for_is_never_enough_alone(code: str) -> None:
     sentence = judge(suspect(), faults(*range(100), code=code, by=STRANGER), POLICY)
     assert sentence.seconds is None
@@ -120,8 +120,9 @@ def test_what_a_stranger_asks_for_does_not_decide_a_trial() -> None:
     assert judge(trial, faults(2, code="agent_lost", by=STRANGER), POLICY) == Sentence(trial.blamed)
 
 
-def test_runs_lost_together_are_one_failure() -> None:
-    sentence = judge(suspect(), faults(1, 2, 3, 4, 5, code="agent_lost"), POLICY)
+@pytest.mark.parametrize("code", ["agent_lost", "agent_stopped"])
+def test_runs_that_end_with_their_agent_are_one_failure(code: str) -> None:
+    sentence = judge(suspect(), faults(1, 2, 3, 4, 5, code=code), POLICY)
     assert sentence.seconds is None
 
 

@@ -20,9 +20,11 @@ from orchestra.foundation.messaging import Bus
 
 BY = "the system"
 # What is lost within so many seconds was lost by one and the same event.
-LOSS_SECONDS = 30
+EVENT_SECONDS = 30
 LOST = "agent_lost"
-FAULTS = frozenset({LOST, "agent_stopped", "unknown_capability", "handler_error"})
+# What befalls all tasks of an agent at once.
+EVENTS = frozenset({LOST, "agent_stopped"})
+FAULTS = EVENTS | {"unknown_capability", "handler_error"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +132,7 @@ def _counted(
     """All failures with these, each once, and who can have brought all of them about alone."""
     blamed, alone = list(suspect.blamed), suspect.alone
     for fault in faults:
-        key = _loss(blamed, suspect) if fault.code == LOST else fault.about
+        key = _event(blamed, suspect) if fault.code in EVENTS else fault.about
         if key not in blamed:
             others = _others(fault, suspect)
             alone = alone & others if blamed else others
@@ -143,10 +145,10 @@ def _others(fault: Fault, suspect: Suspect) -> frozenset[uuid.UUID]:
     return fault.asked_by - {suspect.owner_id}
 
 
-def _loss(blamed: Sequence[uuid.UUID], suspect: Suspect) -> uuid.UUID:
-    """What a loss counts as, by its second: as the one before it, where they are one event."""
+def _event(blamed: Sequence[uuid.UUID], suspect: Suspect) -> uuid.UUID:
+    """What it counts as, by its second: as the one before it, where they are one event."""
     now = int(suspect.now.timestamp())
-    recent = (key for key in blamed if 0 <= now - key.int < LOSS_SECONDS)
+    recent = (key for key in blamed if 0 <= now - key.int < EVENT_SECONDS)
     return next(recent, uuid.UUID(int=now))
 
 
