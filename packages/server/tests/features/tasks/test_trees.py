@@ -137,6 +137,12 @@ async def test_of_a_fenced_run_nobody_knows_more_until_its_agent_speaks_of_it(
         assert (heard["stopped_at"], heard["refused_writes"]) == (None, 0)
         await agent.say(run, cancelled(2))
         stopped = await record_of(world, http, run.task_id, "stopped")
+        await agent.next(pb.TASK_TYPE_REVOKE)
+        await agent.next(pb.TASK_TYPE_REVOKE)
+        await agent.say(run, cancelled(2))
+        await agent.next(pb.TASK_TYPE_REVOKE)
+        again = await record_of(world, http, run.task_id, "stopped")
+        assert again["stopped_at"] == stopped["stopped_at"], "the first word counts"
     assert (stopped["how"], stopped["code"]) == ("fenced", "cancel_unanswered")
     assert stopped["ran_on_seconds"] > heard["ran_on_seconds"]
     assert stopped["refused_writes"] == 0, "that it has stopped asks for nothing"

@@ -42,12 +42,24 @@ async def heard(tx: Transaction, words: Sequence[Heard]) -> None:
 
 
 async def has_stopped(tx: Transaction, task_id: TaskId, epoch: int, agent_id: uuid.UUID) -> bool:
-    """Notes that a run that was taken from this agent is over there; False if there is none."""
+    """Notes that a run that was taken from this agent is over there; False if there is none.
+
+    The first time counts; what is repeated is written at most once a second.
+    """
     row = await tx.fetch_one(
         """
-        UPDATE task_attempts SET last_heard_at = now(), stopped_at = coalesce(stopped_at, now())
-        WHERE task_id = $1 AND epoch = $2 AND agent_id = $3 AND ended_at IS NOT NULL
-        RETURNING task_id
+        WITH its AS (
+            SELECT task_id, epoch, last_heard_at, stopped_at FROM task_attempts
+            WHERE task_id = $1 AND epoch = $2 AND agent_id = $3 AND ended_at IS NOT NULL
+        ), noted AS (
+            UPDATE task_attempts
+            SET last_heard_at = now(), stopped_at = coalesce(its.stopped_at, now())
+            FROM its
+            WHERE task_attempts.task_id = its.task_id AND task_attempts.epoch = its.epoch AND (
+                its.stopped_at IS NULL OR its.last_heard_at < now() - interval '1 second'
+            )
+        )
+        SELECT task_id FROM its
         """,
         task_id,
         epoch,
