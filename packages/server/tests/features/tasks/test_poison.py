@@ -64,6 +64,22 @@ def test_strikes_decide_and_not_losses(lost_before: int, strikes: float, is_pois
     assert (said is not None) is is_poison
 
 
+@pytest.mark.anyio
+async def test_even_where_one_loss_is_enough_who_began_before_is_not_blamed(
+    world: Any, wire: Any
+) -> None:
+    plane = await world.plane(agent_grace_seconds=0.1, poison_attempts=1)
+    async with wire(plane, name="victim", slots=2) as agent:
+        await agent.connect()
+        early = await world.submit("echo", "early", max_attempts=20)
+        await agent.assigned()
+        late = await world.submit("echo", "late", max_attempts=20)
+        await agent.assigned()
+        await agent.disconnect()
+        assert (await world.state(late.id, "failed")).error.code == poison.CODE
+        await world.state(early.id, "queued")
+
+
 def test_another_problem_is_no_loss() -> None:
     it = task(1, agents_lost=9)
     problem = TaskProblem("failed", "It raised an error.")

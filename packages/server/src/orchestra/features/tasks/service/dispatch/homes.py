@@ -12,6 +12,9 @@ from orchestra.features.tasks.service.dispatch.balancer import Balancer
 from orchestra.features.tasks.service.dispatch.peers import Owner
 from orchestra.features.tasks.service.dispatch.ready import Ready
 
+# Of somebody's own agents as many are looked at as for a claim of so many tasks.
+OWN_TASKS = 16
+
 Agents = dict[uuid.UUID, ConnectedAgent]
 Moves = dict[int, ConnectedAgent]
 
@@ -71,7 +74,5 @@ class Homes:
         if home is not None:
             home.in_use += 1
             return home
-        for agents in self._ready.windows(claim.queue, claim.user_id, tasks=1):
-            for agent in self._balancer.pick(agents, queue=claim.queue, limit=1):
-                return agent
-        return None
+        some = next(self._ready.windows(claim.queue, claim.user_id, tasks=OWN_TASKS), [])
+        return next(iter(self._balancer.pick(some, queue=claim.queue, limit=1)), None)

@@ -35,11 +35,11 @@ class Suspicion:
 async def suspect(
     tx: Transaction, ends: Iterable[tuple[Locked, TaskProblem | None]], *, limit: int
 ) -> Suspicion:
-    """Looks at those of the ends that are losses; a first one costs nothing."""
-    lost = [task for task, problem in ends if task.agents_lost and _is_loss(task, problem)]
+    """Looks at those of the ends that are losses; the first of many costs nothing."""
+    lost = [task for task, problem in ends if _is_loss(task, problem)]
     last = [task.id for task in lost if task.agents_lost + 1 >= limit]
     strikes = await attempts.strikes(tx, last) if last else {}
-    return Suspicion(strikes, pauses(lost))
+    return Suspicion(strikes, pauses([task for task in lost if task.agents_lost]))
 
 
 def verdict(
