@@ -74,5 +74,6 @@ class Homes:
         if home is not None:
             home.in_use += 1
             return home
-        some = next(self._ready.windows(claim.queue, claim.user_id, tasks=OWN_TASKS), [])
+        windows = self._ready.windows(claim.queue, claim.user_id, tasks=OWN_TASKS)
+        some: Sequence[ConnectedAgent] = next(windows, ())
         return next(iter(self._balancer.pick(some, queue=claim.queue, limit=1)), None)
