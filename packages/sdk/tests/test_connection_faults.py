@@ -110,6 +110,21 @@ async def test_a_result_is_held_until_it_is_acknowledged_for_good(
         assert list(connected.hellos[2].running) == []  # the welcome had not named it any more
 
 
+async def test_a_result_whose_acknowledgement_was_lost_stands(
+    plane: ControlPlane, counting: Counting
+) -> None:
+    agent, onward = counting
+    onward.set()
+    async with serving(agent, plane):
+        plane.acknowledging = False
+        task = await plane.submit("count", 3)
+        assert await task.result() == 3
+        plane.drop_streams()
+        await task.wait_for(lambda task: task.stopped == [2])  # said of what is given up
+        assert await task.result() == 3
+    assert (task.refused, task.duplicates) == (0, 0)
+
+
 async def test_a_restarted_control_plane_finds_the_answer_going_on(
     plane: ControlPlane, counting: Counting
 ) -> None:

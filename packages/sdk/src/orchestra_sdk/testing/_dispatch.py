@@ -153,7 +153,7 @@ class Dispatch:
     ) -> None:
         task = self.tasks[message.task_id]
         events = _wire.unwrap(message, pb.TaskEvents).events
-        if task.agent_id != agent.id or task.epoch != message.epoch:
+        if task.finished or task.agent_id != agent.id or task.epoch != message.epoch:
             self._late(task, message.epoch, events)
             return
         for event in events:
@@ -168,7 +168,7 @@ class Dispatch:
             self._orchestration.ended(task)
 
     def _late(self, task: SubmittedTask, epoch: int, events: Iterable[pb.AgentEvent]) -> None:
-        """Refuse what comes under an old epoch; that a handler has left is good to know."""
+        """Refuse what comes when the lease is over; that a handler has left is good to know."""
         for event in events:
             if event.HasField("cancelled"):
                 task.stopped.append(epoch)

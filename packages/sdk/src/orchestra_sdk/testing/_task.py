@@ -45,8 +45,8 @@ class SubmittedTask:
         self.agent_id = ""
         self.events: list[pb.AgentEvent] = []
         self.duplicates = 0  # events that came again after they were kept
-        self.refused = 0  # events under an old epoch
-        self.stopped: list[int] = []  # epochs that were taken back, once their handler has left
+        self.refused = 0  # events of a lease that is over
+        self.stopped: list[int] = []  # epochs that are over, as the agent has said
         self.steps: dict[str, pb.Step] = {}  # what has an outcome, by name
         self.questions: dict[str, Question] = {}
         self.timers: dict[str, asyncio.TimerHandle] = {}
