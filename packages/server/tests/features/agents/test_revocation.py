@@ -48,6 +48,7 @@ async def end_of(call: Any) -> grpc.StatusCode:
 @pytest.fixture
 async def plane(world: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(upkeep, "CHECK_SECONDS", 0.1)
+    monkeypatch.setattr(upkeep, "CHECKED_AT_ONCE", 1)
     return await world.plane()
 
 
