@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import gc
 import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,7 +35,7 @@ from orchestra.foundation.errors import OrchestraError
 from orchestra.foundation.messaging import Bus
 from orchestra.foundation.rpc_calls import OpenCalls
 from orchestra.foundation.settings import Settings, load
-from orchestra.processes import connections, health, serving
+from orchestra.processes import connections, garbage, health, serving
 
 log = structlog.get_logger(__name__)
 
@@ -55,10 +54,6 @@ CONNECTED = Gauge(
 )
 FLUSH_SECONDS = 3.0
 CUT_SECONDS = 1.0
-# Objects that have come and not gone; Python's own 700 are a tenth of a busy control plane's time.
-# A look at ten thousand agents makes ten thousand for a moment, and each collection then walks over
-# all that has been replaced since the last: a quarter of a second.
-COLLECT_AFTER = 50_000
 
 
 def command(argv: list[str]) -> int:
@@ -206,7 +201,7 @@ async def _main(settings: Settings) -> int:
         return 1
     control_plane = compose(settings, database, bus)
     state = health.Health(database, bus, about=control_plane.about)
-    _spare_the_collector()
+    control_plane.guard.spawn("garbage", garbage.collect(control_plane.plane.registry))
 
     async def stop() -> None:
         state.is_draining = True
@@ -224,14 +219,6 @@ async def _main(settings: Settings) -> int:
     finally:
         await asyncio.gather(bus.close(), database.close(), return_exceptions=True)
     return 0
-
-
-def _spare_the_collector() -> None:
-    """Ten thousand agents are a million objects that live long, and little of what is thrown away
-    refers to itself: it is looked for more rarely, and never among what came with the program.
-    """
-    gc.freeze()
-    gc.set_threshold(COLLECT_AFTER, *gc.get_threshold()[1:])
 
 
 def _listen(server: grpc.aio.Server, listen: str) -> str:

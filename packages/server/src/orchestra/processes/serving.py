@@ -14,6 +14,8 @@ from granian.http import HTTP1Settings, HTTP2Settings
 from granian.log import LogLevels
 from granian.server.embed import Server
 
+from orchestra.processes import garbage
+
 log = structlog.get_logger(__name__)
 
 BACKLOG = 4_096
@@ -57,6 +59,7 @@ async def serve(
     before_stop: Callable[[], Awaitable[None]],
 ) -> None:
     """Listens at `unix:<path>` or `<host>:<port>` until `stopping`, then ends quickly."""
+    garbage.spare_what_is_here()
     server = _server(application, listen)
     serving = asyncio.get_running_loop().create_task(server.serve())
     stopped = asyncio.get_running_loop().create_task(stopping.wait())
