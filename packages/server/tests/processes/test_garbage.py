@@ -1,3 +1,5 @@
+import asyncio
+import contextlib
 import gc
 import weakref
 from collections.abc import Iterator
@@ -23,8 +25,10 @@ class Node:
 
 @pytest.fixture(autouse=True)
 def by_looks_alone() -> Iterator[None]:
+    thresholds = gc.get_threshold()
     gc.disable()
     yield
+    gc.set_threshold(*thresholds)
     gc.enable()
 
 
@@ -66,6 +70,24 @@ async def test_old_garbage_is_found_when_many_agents_have_come_and_gone() -> Non
         agents.version += 1
         await looks.step()
         assert found() is None
+
+
+async def test_pythons_own_rules_leave_all_but_the_young_to_the_clock(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(garbage, "YOUNG_SECONDS", 0.01)
+    looking = asyncio.create_task(garbage.collect(Agents()))
+    try:
+        for _ in range(2):
+            gone = asyncio.Event()
+            found = weakref.ref(Node(), lambda _, gone=gone: gone.set())
+            await asyncio.wait_for(gone.wait(), 5)
+            assert found() is None
+        assert gc.get_threshold() == (garbage.YOUNG_OBJECTS, garbage.NEVER, garbage.NEVER)
+    finally:
+        looking.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await looking
 
 
 def test_what_a_process_began_with_is_looked_at_no_more() -> None:
